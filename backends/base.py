@@ -1,0 +1,149 @@
+"""The contract of a blob store: immutable bytes named by their SHA-256.
+
+A store keeps *blobs*. A blob's name is a scope (whose content it is: a tenant id, so that
+tenants never share bytes unless a store is told to) and a digest that the gateway computed
+itself. A name therefore never comes from a client, and the same name always means the same
+bytes. This is why every method is idempotent and why a put may be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+DEFAULT_SCOPE = "default"
+
+
+class BlobName(NamedTuple):
+    """Where a blob lives in a store: ``scope`` (a tenant id) and ``digest`` (SHA-256, 64 lower-case hex)."""
+
+    scope: str
+    digest: str
+
+
+class ByteRange(NamedTuple):
+    """Half-open range of bytes ``[start, stop)`` within one blob."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """What a store knows of one blob: its name, its size in bytes, and when it was stored (Unix seconds)."""
+
+    name: BlobName
+    size: int
+    stored_at: float
+
+
+class StoreError(Exception):
+    """A store could not do what it was asked. ``permanent`` says that trying again will not help."""
+
+    permanent = False
+
+
+class BlobNotFound(StoreError):
+    """The store holds no blob of that name."""
+
+    permanent = True
+
+    def __init__(self, name: BlobName) -> None:
+        super().__init__(f"no blob {name.digest} in scope {name.scope}")
+        self.name = name
+
+
+class BlobDamaged(StoreError):
+    """The bytes under a name are not the bytes that the name promises."""
+
+    permanent = True
+
+    def __init__(self, name: BlobName, reason: str) -> None:
+        super().__init__(f"blob {name.digest} in scope {name.scope} is damaged: {reason}")
+        self.name = name
+
+
+class StoreFull(StoreError):
+    """There is no room for another blob; reads and deletes still work."""
+
+
+class StoreMisconfigured(StoreError):
+    """The configuration of a store is not usable: an unknown field, a missing directory, wrong credentials."""
+
+    permanent = True
+
+
+class BlobStore(Protocol):
+    """Immutable bytes by name. Every method is idempotent and safe to call concurrently.
+
+    Durability: when ``put`` (or ``Stage.publish``) returns, the bytes survive a power cut, unless the
+    store was configured otherwise. Cancelling any method leaves either nothing or the whole blob.
+    """
+
+    async def put(self, name: BlobName, content: bytes) -> None:
+        """Keep ``content`` under ``name``; a blob that is there already is left as it is, undamaged ones at least.
+
+        The caller vouches that the SHA-256 of ``content`` is ``name.digest``. Raises StoreFull or StoreError.
+        """
+
+    def get(self, name: BlobName, span: ByteRange | None = None) -> AsyncIterator[bytes]:
+        """The bytes of a blob, or of a span that lies within it, in chunks of at most 1 MiB.
+
+        Raises BlobNotFound before the first chunk, BlobDamaged when the blob is shorter than ``span.stop``.
+        """
+
+    async def stat(self, name: BlobName) -> Blob | None:
+        """What is known of a blob, or None when it is absent."""
+
+    async def delete(self, name: BlobName) -> None:
+        """Forget a blob. Absence is not an error; durable no later than the next ``put``."""
+
+    def scan(self) -> AsyncIterator[Blob]:
+        """Every blob of every scope, in no promised order. Blobs that come or go meanwhile may be missed."""
+
+    async def close(self) -> None:
+        """Release files, threads and connections; the store is not used afterwards."""
+
+
+class Stage(Protocol):
+    """One blob on its way into a store. Nothing can be read from it until it is published.
+
+    ``write`` blocks and is called from a worker thread, by one thread at a time; the rest is async.
+    """
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append bytes. Raises StoreFull when there is no room."""
+
+    async def publish(self, name: BlobName) -> None:
+        """Make the written bytes durable under ``name`` and end the stage; as idempotent as ``put``."""
+
+    async def discard(self) -> None:
+        """Drop the written bytes and end the stage; harmless after ``publish``."""
+
+
+@runtime_checkable
+class StreamingWrites(Protocol):
+    """A store that takes a blob piece by piece, before its digest is known."""
+
+    def stage(self) -> Stage:
+        """A new, empty stage. Does no I/O."""
+
+
+@runtime_checkable
+class InlineReads(Protocol):
+    """A store that can hand out small blobs at once, fast enough for the event loop."""
+
+    inline_limit: int
+    """Blobs of at most this many bytes may be asked for inline."""
+
+    def read_inline(self, name: BlobName) -> bytes | None:
+        """The whole verified blob, or None when it cannot be had inline (then use ``get``).
+
+        Raises BlobDamaged when the bytes do not match the digest.
+        """
+
+
+async def read_all(store: BlobStore, name: BlobName) -> bytes:
+    """The whole blob in memory; for blobs known to be small."""
+    return b"".join([chunk async for chunk in store.get(name)])

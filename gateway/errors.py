@@ -1,0 +1,229 @@
+"""What can go wrong, told as facts. No HTTP and no XML here: each door has its own table for these."""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """Root of every error the core raises on purpose."""
+
+
+class NotAllowed(GatewayError):
+    """The caller may not do this. ``reason`` is safe to show."""
+
+    def __init__(self, reason: str = "Access Denied") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BadRequest(GatewayError):
+    """A value makes no sense; ``argument`` names it and ``value`` is what was sent."""
+
+    def __init__(self, message: str, argument: str = "", value: str = "") -> None:
+        super().__init__(message)
+        self.argument = argument
+        self.value = value
+
+
+# -- names
+
+
+class BucketNotFound(GatewayError):
+    def __init__(self, bucket: str) -> None:
+        super().__init__(f"bucket not found: {bucket}")
+        self.bucket = bucket
+
+
+class BucketExists(GatewayError):
+    def __init__(self, bucket: str, by_caller: bool = False) -> None:
+        super().__init__(f"bucket exists: {bucket}")
+        self.bucket = bucket
+        self.by_caller = by_caller
+
+
+class BucketNotEmpty(GatewayError):
+    def __init__(self, bucket: str) -> None:
+        super().__init__(f"bucket is not empty: {bucket}")
+        self.bucket = bucket
+
+
+class BadBucketName(GatewayError):
+    def __init__(self, bucket: str) -> None:
+        super().__init__(f"bad bucket name: {bucket}")
+        self.bucket = bucket
+
+
+class ObjectNotFound(GatewayError):
+    def __init__(self, bucket: str, key: str) -> None:
+        super().__init__(f"object not found: /{bucket}/{key}")
+        self.bucket = bucket
+        self.key = key
+
+
+class VersionNotFound(ObjectNotFound):
+    def __init__(self, bucket: str, key: str, version: str) -> None:
+        super().__init__(bucket, key)
+        self.version = version
+
+
+class UploadNotFound(GatewayError):
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"upload not found: {upload_id}")
+        self.upload_id = upload_id
+
+
+class KeyTooLong(GatewayError):
+    """An object key over 1,024 bytes of UTF-8."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"key of {size} bytes is over {limit}")
+        self.size = size
+        self.limit = limit
+
+
+# -- conditions
+
+
+class PreconditionFailed(GatewayError):
+    """A condition on the present state does not hold; ``condition`` is the header's name."""
+
+    def __init__(self, condition: str) -> None:
+        super().__init__(f"precondition failed: {condition}")
+        self.condition = condition
+
+
+class NotModified(GatewayError):
+    """A reader has the present state already."""
+
+    def __init__(self, etag: str, modified_at: int) -> None:
+        super().__init__("not modified")
+        self.etag = etag
+        self.modified_at = modified_at
+
+
+class Conflict(GatewayError):
+    """Another change won; trying again may succeed."""
+
+
+class RangeNotSatisfiable(GatewayError):
+    def __init__(self, header: str, size: int) -> None:
+        super().__init__(f"range {header} does not touch {size} bytes")
+        self.header = header
+        self.size = size
+
+
+# -- content
+
+
+class DigestMismatch(GatewayError):
+    """The body is not what a digest said. ``algorithm`` is md5, sha256, or a checksum's name (CRC32C …)."""
+
+    def __init__(self, algorithm: str, expected: str, computed: str) -> None:
+        super().__init__(f"{algorithm} of the body is {computed}, not {expected}")
+        self.algorithm = algorithm
+        self.expected = expected
+        self.computed = computed
+
+
+class IncompleteBody(GatewayError):
+    """The body ended before its declared length."""
+
+
+class EntityTooLarge(GatewayError):
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"{size} bytes are over the limit of {limit}")
+        self.size = size
+        self.limit = limit
+
+
+class EntityTooSmall(GatewayError):
+    """A part other than the last is under the least size."""
+
+    def __init__(self, part_number: int, etag: str, size: int, minimum: int) -> None:
+        super().__init__(f"part {part_number} has {size} bytes, under {minimum}")
+        self.part_number = part_number
+        self.etag = etag
+        self.size = size
+        self.minimum = minimum
+
+
+class InvalidPart(GatewayError):
+    def __init__(self, upload_id: str, part_number: int, etag: str) -> None:
+        super().__init__(f"part {part_number} of {upload_id} is missing or has another ETag")
+        self.upload_id = upload_id
+        self.part_number = part_number
+        self.etag = etag
+
+
+class InvalidPartOrder(GatewayError):
+    """The parts of a completion are not in rising order."""
+
+
+class ContentUnavailable(GatewayError):
+    """Bytes that the catalog names cannot be had: the blob is damaged or its store fails."""
+
+
+class StorageFull(GatewayError):
+    """A store or the catalog has no room; nothing was changed."""
+
+
+class Overloaded(GatewayError):
+    """Too much at once; the caller should slow down and try again."""
+
+
+# -- mounts
+
+
+class BackendNotFound(GatewayError):
+    """No mount serves a path, or the store that holds an object is not mounted."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"Backend not found for path {path}")
+        self.path = path
+
+
+class ReadOnlyMount(GatewayError):
+    def __init__(self, path: str, mount_point: str) -> None:
+        super().__init__(f"{path} is below the read-only mount {mount_point}")
+        self.path = path
+        self.mount_point = mount_point
+
+
+class MountExists(GatewayError):
+    def __init__(self, mount_point: str) -> None:
+        super().__init__(f"a mount exists at {mount_point}")
+        self.mount_point = mount_point
+
+
+class MountNotFound(GatewayError):
+    def __init__(self, mount_point: str) -> None:
+        super().__init__(f"no mount at {mount_point}")
+        self.mount_point = mount_point
+
+
+class BadMount(GatewayError):
+    """A mount's point, type or configuration is not usable."""
+
+
+class MountsChanged(GatewayError):
+    """The configuration changed while a write was under way; resolve again. Never leaves the core."""
+
+
+# -- users and keys
+
+
+class UserExists(GatewayError):
+    def __init__(self, user: str) -> None:
+        super().__init__(f"user exists: {user}")
+        self.user = user
+
+
+class UserNotFound(GatewayError):
+    def __init__(self, user: str) -> None:
+        super().__init__(f"user not found: {user}")
+        self.user = user
+
+
+class KeyNotFound(GatewayError):
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"API key not found: {key_id}")
+        self.key_id = key_id

@@ -1,0 +1,192 @@
+"""Value objects that the core, the catalog and the doors pass to one another. No behaviour beyond what a value knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling: a user, the tenant it belongs to and the key it used."""
+
+    user_id: str
+    display_name: str
+    canonical_id: str
+    """64 hex characters, as S3 shows an owner's ID."""
+    tenant: str
+    is_admin: bool
+    key_id: str
+    readonly: bool = False
+    prefixes: tuple[str, ...] = ()
+    """Paths the key is confined to; empty means everything its user may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    id: int
+    name: str
+    owner_id: str
+    tenant: str
+    created_at: int
+    """Unix milliseconds, as every time in these types."""
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Where the bytes of an object or a part are.
+
+    Empty content has neither digest nor manifest; content of one block has its digest; longer content has
+    a manifest, a list of blocks in the catalog.
+    """
+
+    store_id: int
+    scope: str
+    size: int
+    digest: str | None = None
+    manifest_id: int | None = None
+
+
+class Block(NamedTuple):
+    """One block of a content: its place, its size and its blob."""
+
+    offset: int
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """A checksum S3 shows: algorithm (CRC32, CRC32C, CRC64NVME, SHA1, SHA256), base64 value, FULL_OBJECT or COMPOSITE."""
+
+    algorithm: str
+    value: str
+    type: str = "FULL_OBJECT"
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a client says of an object and gets back unchanged."""
+
+    content_type: str = "binary/octet-stream"
+    headers: dict[str, str] = field(default_factory=dict)
+    """System headers by S3's member name: CacheControl, ContentDisposition, ContentEncoding, ContentLanguage, Expires,
+    WebsiteRedirectLocation."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    storage_class: str = "STANDARD"
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One version of an object, as the catalog has it."""
+
+    id: int
+    bucket_id: int
+    key: str
+    content: Content
+    etag: str
+    """Without quotes."""
+    modified_at: int
+    created_at: int
+    owner_id: str
+    attributes: Attributes
+    checksum: Checksum | None
+    version: int
+    """1 for the first write of a key, one more for each overwrite."""
+    parts: int = 0
+    """How many parts a multipart upload put together; 0 for an object put whole."""
+
+    @property
+    def size(self) -> int:
+        return self.content.size
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPart:
+    """One part of a completed multipart object."""
+
+    number: int
+    offset: int
+    size: int
+    checksum: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A multipart upload under way."""
+
+    id: str
+    bucket_id: int
+    key: str
+    initiated_at: int
+    owner_id: str
+    attributes: Attributes
+    checksum_algorithm: str | None
+    checksum_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An uploaded part, not yet completed."""
+
+    number: int
+    content: Content
+    etag: str
+    modified_at: int
+    checksum: Checksum | None
+
+    @property
+    def size(self) -> int:
+        return self.content.size
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """A configured backend: where blobs are kept. Mounts point at stores."""
+
+    id: int
+    backend_type: str
+    config: dict[str, str]
+    block_size: int
+    dedup_scope: str
+    """``tenant`` (each tenant's content apart) or ``store`` (all share)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A prefix of the name space pointed at a store."""
+
+    mount_point: str
+    store_id: int
+    priority: int
+    readonly: bool
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: str
+    display_name: str
+    email: str
+    canonical_id: str
+    tenant: str
+    is_admin: bool
+    created_at: int
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it may be listed: nothing secret in it."""
+
+    id: str
+    """20 upper-case letters and digits; the S3 access key id."""
+    user_id: str
+    name: str
+    created_at: int
+    expires_at: int | None
+    revoked_at: int | None
+    readonly: bool = False
+    prefixes: tuple[str, ...] = ()
