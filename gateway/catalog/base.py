@@ -1,0 +1,59 @@
+"""The catalog's contract: small *programs* of SQL, run by an engine.
+
+A program is a generator that yields statements and receives their rows. It holds no connection and does no
+I/O, so the same program runs on SQLite inside a grouped commit and on PostgreSQL in a transaction of its own,
+and may be run again from its start when a transaction has to be retried. What the catalog can do is therefore
+written once, in the modules beside this one; an engine is only the three ways of running below.
+
+Statements use ``?`` for parameters and SQL that SQLite and PostgreSQL (and what speaks its protocol) share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Row: TypeAlias = tuple[Any, ...]
+
+
+class Many(NamedTuple):
+    """One statement run for each of several parameter lists; yields no rows."""
+
+    sql: str
+    parameters: list[Row]
+
+
+Step: TypeAlias = "tuple[str, Row] | Many"
+Program: TypeAlias = Generator[Step, list[Row], T]
+Verb: TypeAlias = Callable[P, Program[T]]
+
+
+class Busy(Exception):
+    """Somebody else holds the exclusive right that was asked for."""
+
+
+class Catalog(Protocol):
+    """Runs programs. Everything acknowledged by ``write`` is durable and seen by each later read, on any worker."""
+
+    async def read(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a program of one short statement (a point look-up). Never waits for writers."""
+
+    async def scan(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a longer reading program on one snapshot, away from the event loop. Never waits for writers."""
+
+    async def write(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a program in a transaction; what it raises undoes it and is raised here.
+
+        Returns after the commit is durable. Raises StorageFull when there is no room. Cancellation leaves the
+        program done or undone, never half.
+        """
+
+    def exclusive(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Hold a named right that no other process holds meanwhile; raises Busy at once when it is taken."""
+
+    async def close(self) -> None:
+        """Finish what was accepted and release everything."""
