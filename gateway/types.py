@@ -122,6 +122,8 @@ class Upload:
     key: str
     initiated_at: int
     owner_id: str
+    store_id: int
+    scope: str
     attributes: Attributes
     checksum_algorithm: str | None
     checksum_type: str | None

@@ -129,7 +129,6 @@ CREATE TABLE garbage (
     since INTEGER NOT NULL,
     PRIMARY KEY (store_id, scope, digest)
 ) WITHOUT ROWID;
-CREATE INDEX garbage_since ON garbage (since);
 
 CREATE TABLE uploads (
     id TEXT PRIMARY KEY,
@@ -137,6 +136,8 @@ CREATE TABLE uploads (
     key BLOB NOT NULL,
     initiated_at INTEGER NOT NULL,
     owner_id TEXT NOT NULL,
+    store_id INTEGER NOT NULL,
+    scope TEXT NOT NULL,
     attributes TEXT NOT NULL,
     checksum_algorithm TEXT,
     checksum_type TEXT,

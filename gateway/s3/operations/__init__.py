@@ -1,0 +1,8 @@
+"""What each S3 operation means. Importing this package registers every handler.
+
+A handler is the far end of the boto3 call of the same name: its keyword parameters are the members it supports.
+"""
+
+from gateway.s3.operations import buckets, copying, listing, multipart, objects, tagging
+
+__all__ = ["buckets", "copying", "listing", "multipart", "objects", "tagging"]

@@ -1,0 +1,156 @@
+"""The composition root: settings in, one ASGI application out. The only file that knows every part."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from backends.registry import identity as store_identity
+from backends.registry import mask as store_mask
+from backends.registry import open_store
+from gateway.auth.credentials import MasterKey, load_master_key
+from gateway.auth.keyring import KeyRing
+from gateway.auth.sigv4 import Verifier
+from gateway.buckets import Buckets
+from gateway.catalog.sqlite import SqliteCatalog
+from gateway.checker import Checker
+from gateway.collector import Collector, run_forever
+from gateway.content import ContentStore
+from gateway.core import Core
+from gateway.identity import Users
+from gateway.names import Mounts, Names, StoreFactory
+from gateway.objects import Objects
+from gateway.rpc.app import RpcDoor
+from gateway.s3.app import S3Door
+from gateway.settings import Settings
+from gateway.uploads import Limits, Uploads
+
+CATALOG_FILE = "catalog.db"
+MASTER_KEY_FILE = "master.key"
+STORE_CONTEXT = b"store-config"
+RPC_PREFIX = b"/api/nfs/"
+WHOAMI = b"/api/auth/whoami"
+HEALTH = b"/health"
+
+
+def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
+    defaults = {"fsync": "true" if settings.durability == "fsync" else "false"}
+
+    def unseal(sealed: bytes) -> dict[str, str]:
+        config: dict[str, str] = json.loads(master_key.open(sealed, STORE_CONTEXT))
+        return config
+
+    def seal(config: Mapping[str, str]) -> bytes:
+        return master_key.seal(json.dumps(dict(config), sort_keys=True).encode(), STORE_CONTEXT)
+
+    return StoreFactory(
+        open=lambda backend_type, config: open_store(backend_type, config, defaults=defaults),
+        identity=store_identity,
+        mask=store_mask,
+        seal=seal,
+        unseal=unseal,
+    )
+
+
+@asynccontextmanager
+async def open_core(settings: Settings) -> AsyncIterator[Core]:
+    """The core over a data directory, made where it is missing; closed on the way out."""
+    data_dir = Path(settings.data_dir)
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    master_key = load_master_key(settings.master_key_text(), data_dir / MASTER_KEY_FILE)
+    catalog = SqliteCatalog(data_dir / CATALOG_FILE, fsync=settings.durability == "fsync")
+    factory = _store_factory(settings, master_key)
+    names = Names(catalog, factory)
+    content = ContentStore(catalog, threads=settings.content_threads, buffer_blocks=settings.buffer_blocks)
+    objects = Objects(catalog, names, content, max_copy=settings.max_put_size)
+    limits = Limits(
+        max_parts=settings.max_parts,
+        min_part=settings.min_part_size,
+        max_part=settings.max_put_size,
+        max_object=settings.max_object_size,
+    )
+    try:
+        yield Core(
+            settings=settings,
+            catalog=catalog,
+            names=names,
+            mounts=Mounts(catalog, names, factory, block_size=settings.block_size, region=settings.region),
+            content=content,
+            buckets=Buckets(catalog, names, settings.region),
+            objects=objects,
+            uploads=Uploads(catalog, names, content, objects, limits),
+            users=Users(catalog, master_key),
+            keyring=KeyRing(catalog, master_key),
+            collector=Collector(catalog, names),
+            checker=Checker(catalog, names),
+        )
+    finally:
+        await names.close()
+        content.close()
+        await catalog.close()
+
+
+class Application:
+    """One ASGI application, two doors. The door is chosen once, here, by path and kind of credentials together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._s3: S3Door | None = None
+        self._rpc: RpcDoor | None = None
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            raise RuntimeError(f"no {scope['type']} here")
+        assert self._s3 is not None and self._rpc is not None
+        path = scope["raw_path"]
+        if path.startswith((RPC_PREFIX, WHOAMI, HEALTH)) and _is_rpc(scope, path):
+            await self._rpc(scope, receive, send)
+        else:
+            await self._s3(scope, receive, send)
+
+    async def _lifespan(self, receive: Any, send: Any) -> None:
+        await receive()
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                core = await stack.enter_async_context(open_core(self._settings))
+                await core.names.current()
+                verifier = Verifier(core.keyring.find, self._settings.region)
+                self._s3 = S3Door(core, verifier, s3_domains=self._settings.s3_domains)
+                self._rpc = RpcDoor(core)
+            except Exception as error:
+                await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+                return
+            collecting = asyncio.create_task(
+                run_forever(core.collector, self._settings.gc_interval, self._settings.gc_grace)
+            )
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            collecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await collecting
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _is_rpc(scope: dict[str, Any], path: bytes) -> bool:
+    """Whether a request on one of the Nexus door's paths is for it: ``api`` and ``health`` are legal bucket names."""
+    if b"X-Amz-" in scope["query_string"]:
+        return False
+    authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+    if authorization is not None and not authorization[:7].lower() == b"bearer ":
+        return False
+    if path.startswith(RPC_PREFIX):
+        return scope["method"] == "POST" or path == RPC_PREFIX + b"status"
+    return path in (HEALTH, WHOAMI) and scope["method"] in ("GET", "HEAD")
+
+
+def create_app() -> Application:
+    """The factory that worker processes call: settings come from the environment."""
+    return Application(Settings())

@@ -1,0 +1,71 @@
+"""What buckets are: names with an owner. Which store serves a bucket's keys is the mounts' matter."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from gateway.catalog import config, uploads
+from gateway.catalog.base import Catalog, Program
+from gateway.errors import BadBucketName, ReadOnlyMount
+from gateway.names import Names
+from gateway.types import Bucket, Principal
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
+_RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+
+
+def check_bucket_name(name: str) -> None:
+    """Raises BadBucketName for what AWS forbids.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    if (
+        not _NAME.fullmatch(name)
+        or ".." in name
+        or _ADDRESS.fullmatch(name)
+        or name.startswith(_RESERVED_PREFIXES)
+        or name.endswith(_RESERVED_SUFFIXES)
+    ):
+        raise BadBucketName(name)
+
+
+class Buckets:
+    """Buckets by name. Callers are authorised before they come here."""
+
+    def __init__(self, catalog: Catalog, names: Names, region: str) -> None:
+        self._catalog = catalog
+        self._names = names
+        self._region = region
+
+    async def find(self, name: str) -> Bucket:
+        """Raises BucketNotFound."""
+        return await self._names.bucket(name)
+
+    async def create(self, name: str, owner: Principal) -> Bucket:
+        """Make a bucket. Raises BadBucketName, BucketExists, and what no writable mount serves."""
+        check_bucket_name(name)
+        snapshot = await self._names.current()
+        snapshot.table.resolve_writable(f"/{name}")
+        now = time.time_ns() // 1_000_000
+        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, self._region)
+        return await self._catalog.write(config.create_bucket, bucket)
+
+    async def delete(self, bucket: Bucket) -> None:
+        """Remove an empty bucket and end its uploads. Raises BucketNotEmpty, ReadOnlyMount."""
+        snapshot = await self._names.current()
+        mounts = snapshot.table.covering(f"/{bucket.name}")
+        if mounts and mounts[0].readonly:
+            raise ReadOnlyMount(f"/{bucket.name}", mounts[0].mount_point)
+        await self._catalog.write(_delete, bucket, time.time_ns() // 1_000_000)
+
+    async def list(self, owner_id: str | None, prefix: str, after: str, limit: int) -> list[Bucket]:
+        """Buckets of one owner (None: of all), in name order, past ``after``."""
+        return await self._catalog.scan(config.list_buckets, owner_id, prefix, after, limit)
+
+
+def _delete(bucket: Bucket, now: int) -> Program[None]:
+    yield from config.delete_bucket(bucket.id, bucket.name)
+    yield from uploads.abort_all(bucket.id, now)

@@ -1,0 +1,131 @@
+"""Programs for what workers cache: the generation, stores, mounts and buckets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.catalog.base import Program
+from gateway.errors import BucketExists, BucketNotEmpty, BucketNotFound, MountExists, MountNotFound
+from gateway.types import Bucket, Mount
+
+BUMP = ("UPDATE meta SET value = value + 1 WHERE name = 'generation'", ())
+_BUCKET = "id, name, owner_id, tenant, region, created_at"
+
+
+class StoreRow(NamedTuple):
+    """A store as the catalog keeps it: its configuration is sealed under the master key."""
+
+    id: int
+    backend_type: str
+    sealed_config: bytes
+    block_size: int
+    dedup_scope: str
+
+
+def generation() -> Program[int]:
+    """A number that is one more after each change of mounts, stores, keys, users or buckets."""
+    rows = yield "SELECT value FROM meta WHERE name = 'generation'", ()
+    return int(rows[0][0])
+
+
+# -- stores and mounts
+
+
+def load_stores() -> Program[list[StoreRow]]:
+    rows = yield "SELECT id, backend_type, sealed_config, block_size, dedup_scope FROM stores ORDER BY id", ()
+    return [StoreRow(*row) for row in rows]
+
+
+def load_mounts() -> Program[list[Mount]]:
+    rows = yield "SELECT mount_point, store_id, priority, readonly, created_at FROM mounts ORDER BY mount_point", ()
+    return [Mount(point, store, priority, bool(readonly), at) for point, store, priority, readonly, at in rows]
+
+
+def add_mount(
+    mount: Mount, store: StoreRow, identity: str, bucket: Bucket | None
+) -> Program[Mount]:
+    """Point a mount at a store, known or new (``identity`` decides), and make its bucket where that is missing.
+
+    Raises MountExists.
+    """
+    if (yield "SELECT 1 FROM mounts WHERE mount_point = ?", (mount.mount_point,)):
+        raise MountExists(mount.mount_point)
+    rows = yield "SELECT id FROM stores WHERE identity = ?", (identity,)
+    if rows:
+        store_id = rows[0][0]
+        yield "UPDATE stores SET sealed_config = ? WHERE id = ?", (store.sealed_config, store_id)
+    else:
+        rows = yield (
+            "INSERT INTO stores (backend_type, identity, sealed_config, block_size, dedup_scope, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+            (store.backend_type, identity, store.sealed_config, store.block_size, store.dedup_scope, mount.created_at),
+        )
+        store_id = rows[0][0]
+    yield (
+        "INSERT INTO mounts (mount_point, store_id, priority, readonly, created_at) VALUES (?, ?, ?, ?, ?)",
+        (mount.mount_point, store_id, mount.priority, int(mount.readonly), mount.created_at),
+    )
+    if bucket is not None and not (yield "SELECT 1 FROM buckets WHERE name = ?", (bucket.name,)):
+        yield from _insert_bucket(bucket)
+    yield BUMP
+    return Mount(mount.mount_point, store_id, mount.priority, mount.readonly, mount.created_at)
+
+
+def remove_mount(mount_point: str) -> Program[None]:
+    """Forget a mount; its store and what the store holds stay. Raises MountNotFound."""
+    if not (yield "SELECT 1 FROM mounts WHERE mount_point = ?", (mount_point,)):
+        raise MountNotFound(mount_point)
+    yield "DELETE FROM mounts WHERE mount_point = ?", (mount_point,)
+    yield BUMP
+
+
+# -- buckets
+
+
+def find_bucket(name: str) -> Program[Bucket | None]:
+    rows = yield f"SELECT {_BUCKET} FROM buckets WHERE name = ?", (name,)
+    return _bucket(rows[0]) if rows else None
+
+
+def list_buckets(owner_id: str | None, prefix: str, after: str, limit: int) -> Program[list[Bucket]]:
+    """Buckets of one owner (None: of all) in name order, at most ``limit``, with names past ``after``."""
+    rows = yield (
+        f"SELECT {_BUCKET} FROM buckets WHERE name > ? AND substr(name, 1, length(?)) = ?"
+        + (" AND owner_id = ?" if owner_id is not None else "")
+        + " ORDER BY name LIMIT ?",
+        (after, prefix, prefix, *((owner_id,) if owner_id is not None else ()), limit),
+    )
+    return [_bucket(row) for row in rows]
+
+
+def create_bucket(bucket: Bucket) -> Program[Bucket]:
+    """Make a bucket; raises BucketExists."""
+    rows = yield "SELECT owner_id FROM buckets WHERE name = ?", (bucket.name,)
+    if rows:
+        raise BucketExists(bucket.name, by_caller=rows[0][0] == bucket.owner_id)
+    made = yield from _insert_bucket(bucket)
+    yield BUMP
+    return made
+
+
+def _insert_bucket(bucket: Bucket) -> Program[Bucket]:
+    rows = yield (
+        "INSERT INTO buckets (name, owner_id, tenant, region, created_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
+        (bucket.name, bucket.owner_id, bucket.tenant, bucket.region, bucket.created_at),
+    )
+    return Bucket(rows[0][0], bucket.name, bucket.owner_id, bucket.tenant, bucket.created_at, bucket.region)
+
+
+def delete_bucket(bucket_id: int, name: str) -> Program[None]:
+    """Remove an empty bucket; raises BucketNotEmpty, BucketNotFound."""
+    if not (yield "SELECT 1 FROM buckets WHERE id = ?", (bucket_id,)):
+        raise BucketNotFound(name)
+    if (yield "SELECT 1 FROM objects WHERE bucket_id = ? LIMIT 1", (bucket_id,)):
+        raise BucketNotEmpty(name)
+    yield "DELETE FROM buckets WHERE id = ?", (bucket_id,)
+    yield BUMP
+
+
+def _bucket(row: tuple[int, str, str, str, str, int]) -> Bucket:
+    bucket_id, name, owner_id, tenant, region, created_at = row
+    return Bucket(bucket_id, name, owner_id, tenant, created_at, region)

@@ -1,0 +1,117 @@
+"""Listing as index ranges: the cost of a page follows the page, not the bucket.
+
+Without a delimiter a page is one range of the key index. With one, each common prefix costs one seek past all
+that it rolls up.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from gateway.catalog.base import Program, Row
+
+FEW, MANY = 2, 1000
+"""Rows fetched after a seek, and at most at once while keys rather than common prefixes come."""
+
+_COLUMNS = "key, size, etag, modified_at, storage_class, owner_id, checksum_algorithm, checksum_type"
+_OBJECTS = f"SELECT {_COLUMNS} FROM objects WHERE bucket_id = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+_UPLOADS = (
+    "SELECT key, id, initiated_at, owner_id, attributes, checksum_algorithm, checksum_type FROM uploads"
+    " WHERE completed_at IS NULL AND bucket_id = ? AND (key, id) > (?, ?) AND key < ? ORDER BY key, id LIMIT ?"
+)
+END = b"\xff"
+"""Past every key: no UTF-8 text has this byte."""
+
+
+class Page(NamedTuple):
+    """One page of a listing. ``rows`` are as selected, their first column the key; ``last`` is the last entry."""
+
+    rows: list[Row]
+    prefixes: list[bytes]
+    truncated: bool
+    last: bytes
+
+
+def successor(prefix: bytes) -> bytes:
+    """The least byte string greater than every string that starts with ``prefix``."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else END
+
+
+def list_objects(bucket_id: int, prefix: bytes, delimiter: bytes, after: bytes, limit: int) -> Program[Page]:
+    """Keys with ``prefix`` past ``after``, at most ``limit`` of keys and common prefixes together.
+
+    ``after`` is exclusive; when it is itself a common prefix, all that this rolls up is past.
+    """
+    start, end = max(prefix, after + b"\0" if after else b""), successor(prefix)
+    if delimiter and after.startswith(prefix) and after.endswith(delimiter):
+        cut = after.find(delimiter, len(prefix)) + len(delimiter)
+        if cut == len(after) and cut > len(prefix):
+            start = successor(after)
+    if not delimiter:
+        found = yield _OBJECTS, (bucket_id, start, end, limit + 1)
+        page = found[:limit]
+        return Page(page, [], len(found) > limit, page[-1][0] if page else b"")
+    return (yield from _rolled_up(bucket_id, prefix, delimiter, start, end, limit))
+
+
+def _rolled_up(
+    bucket_id: int, prefix: bytes, delimiter: bytes, start: bytes, end: bytes, limit: int
+) -> Program[Page]:
+    rows: list[Row] = []
+    prefixes: list[bytes] = []
+    last = b""
+    fetch = FEW
+    while start < end:
+        found = yield _OBJECTS, (bucket_id, start, end, fetch)
+        rolled = None
+        for row in found:
+            key: bytes = row[0]
+            if len(rows) + len(prefixes) == limit:
+                return Page(rows, prefixes, True, last)
+            cut = key.find(delimiter, len(prefix))
+            if cut < 0:
+                rows.append(row)
+                last = key
+                continue
+            rolled = last = key[: cut + len(delimiter)]
+            prefixes.append(rolled)
+            break
+        if rolled is not None:
+            start, fetch = successor(rolled), FEW
+        elif len(found) < fetch:
+            break
+        else:
+            start, fetch = found[-1][0] + b"\0", min(fetch * 4, MANY)
+    return Page(rows, prefixes, False, last)
+
+
+def list_uploads(
+    bucket_id: int, prefix: bytes, delimiter: bytes, after: bytes, after_id: str, limit: int
+) -> Program[Page]:
+    """Uploads under way in (key, id) order past (``after``, ``after_id``); rolled up as objects are."""
+    end = successor(prefix)
+    key, upload_id = (after, after_id) if after >= prefix else (prefix, "")
+    rows: list[Row] = []
+    prefixes: list[bytes] = []
+    last = b""
+    while True:
+        found: list[Any] = yield _UPLOADS, (bucket_id, key, upload_id, end, limit + 1)
+        rolled = None
+        for row in found:
+            cut = row[0].find(delimiter, len(prefix)) if delimiter else -1
+            if cut >= 0 and row[0][: cut + len(delimiter)] <= after:
+                rolled = row[0][: cut + len(delimiter)]
+                break
+            if len(rows) + len(prefixes) == limit:
+                return Page(rows, prefixes, True, last)
+            if cut < 0:
+                rows.append(row)
+                last = row[0]
+                continue
+            rolled = last = row[0][: cut + len(delimiter)]
+            prefixes.append(rolled)
+            break
+        if rolled is None:
+            return Page(rows, prefixes, False, last)
+        key, upload_id = successor(rolled), ""

@@ -1,0 +1,95 @@
+"""How value objects lie in the catalog's rows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gateway.types import Attributes, Checksum, Content, ObjectInfo, Part, Upload
+
+OBJECT = (
+    "id, bucket_id, key, store_id, scope, size, digest, manifest_id, etag, modified_at, created_at, owner_id,"
+    " content_type, headers, metadata, storage_class, tags, checksum_algorithm, checksum_value, checksum_type,"
+    " version, parts"
+)
+PART = (
+    "number, store_id, scope, size, digest, manifest_id, etag, modified_at, checksum_algorithm, checksum_value"
+)
+UPLOAD = "id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, checksum_algorithm, checksum_type"
+
+
+def to_json(value: Any) -> str | None:
+    """Compact JSON, or None for what is empty."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else None
+
+
+def object_info(row: tuple[Any, ...]) -> ObjectInfo:
+    (
+        object_id, bucket_id, key, store_id, scope, size, digest, manifest_id, etag, modified_at, created_at, owner_id,
+        content_type, headers, metadata, storage_class, tags, algorithm, value, kind, version, parts,
+    ) = row  # fmt: skip
+    return ObjectInfo(
+        object_id,
+        bucket_id,
+        key.decode(),
+        Content(store_id, scope, size, digest.hex() if digest else None, manifest_id),
+        etag,
+        modified_at,
+        created_at,
+        owner_id,
+        Attributes(
+            content_type,
+            json.loads(headers) if headers else {},
+            json.loads(metadata) if metadata else {},
+            storage_class,
+            tuple((name, text) for name, text in json.loads(tags)) if tags else (),
+        ),
+        Checksum(algorithm, value, kind) if algorithm else None,
+        version,
+        parts,
+    )
+
+
+def part(row: tuple[Any, ...]) -> Part:
+    number, store_id, scope, size, digest, manifest_id, etag, modified_at, algorithm, value = row
+    return Part(
+        number,
+        Content(store_id, scope, size, digest.hex() if digest else None, manifest_id),
+        etag,
+        modified_at,
+        Checksum(algorithm, value) if algorithm else None,
+    )
+
+
+def upload(row: tuple[Any, ...]) -> Upload:
+    upload_id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, algorithm, kind = row
+    return Upload(
+        upload_id,
+        bucket_id,
+        key.decode(),
+        initiated_at,
+        owner_id,
+        store_id,
+        scope,
+        attributes_from_json(attributes),
+        algorithm,
+        kind,
+    )
+
+
+def attributes_to_json(attributes: Attributes) -> str:
+    return json.dumps(
+        [
+            attributes.content_type,
+            attributes.headers,
+            attributes.metadata,
+            attributes.storage_class,
+            attributes.tags,
+        ],
+        ensure_ascii=False,
+    )
+
+
+def attributes_from_json(text: str) -> Attributes:
+    content_type, headers, metadata, storage_class, tags = json.loads(text)
+    return Attributes(content_type, headers, metadata, storage_class, tuple((name, value) for name, value in tags))

@@ -1,0 +1,202 @@
+"""Programs over multipart uploads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.catalog import rows
+from gateway.catalog.base import Many, Program
+from gateway.catalog.blobs import Claim, claim, make_manifest, release
+from gateway.catalog.objects import NewObject, name_object
+from gateway.errors import InvalidPart, MountsChanged, UploadNotFound
+from gateway.types import Block, Checksum, Content, ObjectInfo, Part, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a finished upload answered, kept so that a repeated completion answers the same."""
+
+    upload: Upload
+    etag: str
+    checksum: Checksum | None
+    parts: list[tuple[int, str]]
+
+
+def create_upload(upload: Upload, seen: int) -> Program[None]:
+    generation = yield "SELECT value FROM meta WHERE name = 'generation'", ()
+    if generation[0][0] != seen:
+        raise MountsChanged
+    yield (
+        f"INSERT INTO uploads ({rows.UPLOAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            upload.id,
+            upload.bucket_id,
+            upload.key.encode(),
+            upload.initiated_at,
+            upload.owner_id,
+            upload.store_id,
+            upload.scope,
+            rows.attributes_to_json(upload.attributes),
+            upload.checksum_algorithm,
+            upload.checksum_type,
+        ),
+    )
+
+
+def find_upload(upload_id: str) -> Program[Upload | None]:
+    """An upload under way."""
+    found = yield f"SELECT {rows.UPLOAD} FROM uploads WHERE id = ? AND completed_at IS NULL", (upload_id,)
+    return rows.upload(found[0]) if found else None
+
+
+def find_completed(upload_id: str) -> Program[Completed | None]:
+    found = yield (
+        f"SELECT {rows.UPLOAD}, completed FROM uploads WHERE id = ? AND completed_at IS NOT NULL",
+        (upload_id,),
+    )
+    if not found:
+        return None
+    answer = json.loads(found[0][-1])
+    checksum = Checksum(*answer["checksum"]) if answer["checksum"] else None
+    return Completed(
+        rows.upload(found[0][:-1]), answer["etag"], checksum, [(number, etag) for number, etag in answer["parts"]]
+    )
+
+
+def put_part(upload_id: str, part: Part, blocks: Sequence[Block], seen: Claim, now: int) -> Program[Part]:
+    """Keep a part, replacing one of the same number. Raises UploadNotFound, MountsChanged, ClaimLost."""
+    yield from claim(part.content, blocks, seen)
+    return (yield from name_part(upload_id, part, blocks, now))
+
+
+def name_part(upload_id: str, part: Part, blocks: Sequence[Block], now: int) -> Program[Part]:
+    """The naming half of ``put_part``, for content that is claimed already."""
+    if not (yield "SELECT 1 FROM uploads WHERE id = ? AND completed_at IS NULL", (upload_id,)):
+        raise UploadNotFound(upload_id)
+    old = yield (
+        "SELECT store_id, scope, digest, manifest_id FROM parts WHERE upload_id = ? AND number = ?",
+        (upload_id, part.number),
+    )
+    content = part.content
+    if len(blocks) == 1:
+        content = Content(content.store_id, content.scope, content.size, blocks[0].digest)
+    elif blocks:
+        content = Content(
+            content.store_id, content.scope, content.size, None, (yield from make_manifest(content, blocks))
+        )
+    digest = bytes.fromhex(content.digest) if content.digest else None
+    if old:
+        yield "DELETE FROM parts WHERE upload_id = ? AND number = ?", (upload_id, part.number)
+        if old[0] != (content.store_id, content.scope, digest, content.manifest_id):
+            yield from release(*old[0], now)
+    checksum = part.checksum
+    yield (
+        f"INSERT INTO parts (upload_id, {rows.PART}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            upload_id,
+            part.number,
+            content.store_id,
+            content.scope,
+            content.size,
+            digest,
+            content.manifest_id,
+            part.etag,
+            part.modified_at,
+            checksum.algorithm if checksum else None,
+            checksum.value if checksum else None,
+        ),
+    )
+    return Part(part.number, content, part.etag, part.modified_at, checksum)
+
+
+def list_parts(upload_id: str, after: int, limit: int) -> Program[list[Part]]:
+    found = yield (
+        f"SELECT {rows.PART} FROM parts WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?",
+        (upload_id, after, limit),
+    )
+    return [rows.part(row) for row in found]
+
+
+def complete_upload(
+    upload: Upload, new: NewObject, chosen: Sequence[Part], seen: int
+) -> Program[ObjectInfo]:
+    """Make the chosen parts one object, drop the others, and remember the answer: no byte moves.
+
+    One of complete and abort wins: raises UploadNotFound when it is over, InvalidPart when a part was replaced
+    meanwhile.
+    """
+    generation = yield "SELECT value FROM meta WHERE name = 'generation'", ()
+    if generation[0][0] != seen:
+        raise MountsChanged
+    if not (yield "SELECT 1 FROM uploads WHERE id = ? AND completed_at IS NULL", (upload.id,)):
+        raise UploadNotFound(upload.id)
+    present = yield f"SELECT {rows.PART} FROM parts WHERE upload_id = ?", (upload.id,)
+    now = {row[0]: row for row in present}
+    for part in chosen:
+        row = now.get(part.number)
+        if row is None or rows.part(row) != part:
+            raise InvalidPart(upload.id, part.number, part.etag)
+    blocks = yield from _blocks_of(chosen)
+    made = yield from name_object(new, blocks)
+    yield from _drop_parts(present, {part.number for part in chosen}, new.now)
+    yield "DELETE FROM parts WHERE upload_id = ?", (upload.id,)
+    checksum = made.checksum
+    answer = {
+        "etag": made.etag,
+        "checksum": [checksum.algorithm, checksum.value, checksum.type] if checksum else None,
+        "parts": [[part.number, part.etag] for part in chosen],
+    }
+    yield (
+        "UPDATE uploads SET completed_at = ?, completed = ? WHERE id = ?",
+        (new.now, json.dumps(answer), upload.id),
+    )
+    return made
+
+
+def _blocks_of(parts: Sequence[Part]) -> Program[list[Block]]:
+    """The parts' blocks, with offsets in the whole."""
+    blocks: list[Block] = []
+    offset = 0
+    for part in parts:
+        if part.content.digest:
+            blocks.append(Block(offset, part.size, part.content.digest))
+        elif part.content.manifest_id:
+            found = yield (
+                "SELECT start, size, digest FROM manifest_blocks WHERE manifest_id = ? ORDER BY start",
+                (part.content.manifest_id,),
+            )
+            blocks += [Block(offset + start, size, digest.hex()) for start, size, digest in found]
+        offset += part.size
+    return blocks
+
+
+def _drop_parts(present: Sequence[tuple[Any, ...]], kept: set[int], now: int) -> Program[None]:
+    for number, store_id, scope, _, digest, manifest_id, *_ in present:
+        # A kept part's blocks are named by the object now; its own manifest, if it had one, is not.
+        if number not in kept or manifest_id is not None:
+            yield from release(store_id, scope, digest, manifest_id, now)
+
+
+def abort_upload(upload_id: str, now: int) -> Program[None]:
+    """End an upload and let its parts go. Raises UploadNotFound when it is over."""
+    if not (yield "SELECT 1 FROM uploads WHERE id = ? AND completed_at IS NULL", (upload_id,)):
+        raise UploadNotFound(upload_id)
+    present = yield f"SELECT {rows.PART} FROM parts WHERE upload_id = ?", (upload_id,)
+    yield from _drop_parts(present, set(), now)
+    yield "DELETE FROM parts WHERE upload_id = ?", (upload_id,)
+    yield "DELETE FROM uploads WHERE id = ?", (upload_id,)
+
+
+def abort_all(bucket_id: int, now: int) -> Program[None]:
+    """End every upload of a bucket that is going away."""
+    found = yield "SELECT id FROM uploads WHERE bucket_id = ? AND completed_at IS NULL", (bucket_id,)
+    for (upload_id,) in found:
+        yield from abort_upload(upload_id, now)
+
+
+def forget_completed(before: int) -> Program[None]:
+    """Drop the memory of uploads completed before a time."""
+    yield Many("DELETE FROM uploads WHERE completed_at IS NOT NULL AND completed_at <= ?", [(before,)])

@@ -1,0 +1,39 @@
+"""The core, assembled: what both doors stand on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.auth.keyring import KeyRing
+from gateway.buckets import Buckets
+from gateway.catalog.base import Catalog
+from gateway.checker import Checker, StoreStats
+from gateway.collector import Collector
+from gateway.content import ContentStore
+from gateway.identity import Users
+from gateway.names import Mounts, Names
+from gateway.objects import Objects
+from gateway.settings import Settings
+from gateway.uploads import Uploads
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Every part that a door may call. Doors name no store and no SQL."""
+
+    settings: Settings
+    catalog: Catalog
+    names: Names
+    mounts: Mounts
+    content: ContentStore
+    buckets: Buckets
+    objects: Objects
+    uploads: Uploads
+    users: Users
+    keyring: KeyRing
+    collector: Collector
+    checker: Checker
+
+    async def stats(self) -> list[StoreStats]:
+        """What every store holds."""
+        return await self.checker.stats()

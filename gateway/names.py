@@ -1,0 +1,228 @@
+"""What this worker knows of the configuration: mounts, their open stores, and buckets.
+
+A snapshot belongs to one generation of the catalog. Each request asks for the current one, so a change made
+through any worker is seen by the next request on every other; a write checks the generation again inside its
+transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from backends.base import DEFAULT_SCOPE, BlobStore, StoreError
+from gateway.catalog import config
+from gateway.catalog.base import Catalog
+from gateway.errors import BackendNotFound, BadMount, BucketNotFound, ContentUnavailable
+from gateway.mounts import MountTable, bucket_of, check_mount_point
+from gateway.types import Bucket, Mount, Principal, StoreInfo
+
+log = logging.getLogger("nexus.mounts")
+
+MAX_CACHED_BUCKETS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStore:
+    """A configured store and the object that does its I/O, or why it could not be opened."""
+
+    info: StoreInfo
+    blobs: BlobStore | None
+    problem: str = ""
+
+    def scope_for(self, bucket: Bucket) -> str:
+        """Whose content a bucket's is: contents are shared within a scope only."""
+        return bucket.tenant if self.info.dedup_scope == "tenant" else DEFAULT_SCOPE
+
+    def use(self) -> BlobStore:
+        if self.blobs is None:
+            raise ContentUnavailable(f"the store {self.info.id} cannot be opened: {self.problem}")
+        return self.blobs
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The configuration at one generation."""
+
+    generation: int
+    table: MountTable
+    stores: Mapping[int, OpenStore]
+    buckets: dict[str, Bucket] = field(default_factory=dict)
+
+    def writable(self, bucket: Bucket, key: str) -> OpenStore:
+        """The store that takes new content of a key. Raises BackendNotFound, ReadOnlyMount."""
+        return self.stores[self.table.resolve_writable(f"/{bucket.name}/{key}").store_id]
+
+    def holding(self, store_id: int, path: str) -> OpenStore:
+        """The store that holds a placed content. Raises BackendNotFound while it is not mounted."""
+        store = self.stores.get(store_id)
+        if store is None:
+            raise BackendNotFound(path)
+        return store
+
+
+@dataclass(frozen=True, slots=True)
+class MountView:
+    """A mount as people see it; secrets in its configuration are masked."""
+
+    mount_point: str
+    backend_type: str
+    priority: int
+    readonly: bool
+    store_id: int
+    config: dict[str, str]
+    created_at: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFactory:
+    """How stores come to be: given by the composition root, so that the core names no backend.
+
+    ``open`` makes the store, ``identity`` tells whether two configurations mean the same store, ``mask`` hides
+    secrets; ``seal`` and ``unseal`` keep a configuration encrypted at rest.
+    """
+
+    open: Callable[[str, Mapping[str, str]], BlobStore]
+    identity: Callable[[str, Mapping[str, str]], str]
+    mask: Callable[[str, Mapping[str, str]], dict[str, str]]
+    seal: Callable[[Mapping[str, str]], bytes]
+    unseal: Callable[[bytes], dict[str, str]]
+
+
+class Names:
+    """The name space: buckets and mounts, cached by generation."""
+
+    def __init__(self, catalog: Catalog, factory: StoreFactory) -> None:
+        self._catalog = catalog
+        self._factory = factory
+        self._opened: dict[int, OpenStore] = {}
+        self._snapshot = Snapshot(0, MountTable(()), {})
+        self._loading = asyncio.Lock()
+
+    async def current(self) -> Snapshot:
+        generation = await self._catalog.read(config.generation)
+        if generation != self._snapshot.generation:
+            await self._reload()
+        return self._snapshot
+
+    async def bucket(self, name: str) -> Bucket:
+        """Raises BucketNotFound."""
+        snapshot = await self.current()
+        found = snapshot.buckets.get(name)
+        if found is None:
+            found = await self._catalog.read(config.find_bucket, name)
+            if found is None:
+                raise BucketNotFound(name)
+            if len(snapshot.buckets) < MAX_CACHED_BUCKETS:
+                snapshot.buckets[name] = found
+        return found
+
+    async def _reload(self) -> None:
+        async with self._loading:
+            # Read before the rows: a change in between makes the snapshot look old, never new.
+            generation = await self._catalog.read(config.generation)
+            if generation == self._snapshot.generation:
+                return
+            mounts = await self._catalog.read(config.load_mounts)
+            mounted = {mount.store_id for mount in mounts}
+            stores = {}
+            for row in await self._catalog.read(config.load_stores):
+                if row.id in mounted:
+                    stores[row.id] = await asyncio.to_thread(self._open, row)
+            self._snapshot = Snapshot(generation, MountTable(mounts), stores)
+
+    def _open(self, row: config.StoreRow) -> OpenStore:
+        settings = self._factory.unseal(row.sealed_config)
+        known = self._opened.get(row.id)
+        if known and known.blobs is not None and known.info.config == settings:
+            return known
+        info = StoreInfo(row.id, row.backend_type, settings, row.block_size, row.dedup_scope)
+        try:
+            store = OpenStore(info, self._factory.open(row.backend_type, settings))
+        except StoreError as error:
+            # One store that is out of order must not take the others down.
+            log.error("store %d (%s) cannot be opened: %s", row.id, row.backend_type, error)
+            store = OpenStore(info, None, str(error))
+        self._opened[row.id] = store
+        return store
+
+    async def close(self) -> None:
+        for store in self._opened.values():
+            if store.blobs is not None:
+                await store.blobs.close()
+        self._opened.clear()
+
+
+class Mounts:
+    """Adding, removing and explaining mounts. Admins only: the doors see to that."""
+
+    def __init__(
+        self, catalog: Catalog, names: Names, factory: StoreFactory, *, block_size: int, region: str
+    ) -> None:
+        self._catalog = catalog
+        self._names = names
+        self._factory = factory
+        self._block_size = block_size
+        self._region = region
+
+    async def add(
+        self,
+        mount_point: str,
+        backend_type: str,
+        settings: Mapping[str, str],
+        priority: int = 0,
+        readonly: bool = False,
+        *,
+        owner: Principal,
+    ) -> MountView:
+        """Mount a store at a prefix; makes the bucket it names. Raises BadMount, MountExists."""
+        mount_point = check_mount_point(mount_point)
+        options = dict(settings)
+        scope = options.pop("dedup_scope", "tenant")
+        if scope not in ("tenant", "store"):
+            raise BadMount("dedup_scope is 'tenant' or 'store'")
+        try:
+            identity = await asyncio.to_thread(self._factory.identity, backend_type, options)
+            # Opened once before it is recorded, so that a wrong configuration is refused here and now.
+            trial = await asyncio.to_thread(self._factory.open, backend_type, options)
+        except StoreError as error:
+            raise BadMount(str(error)) from error
+        await trial.close()
+        now = time.time_ns() // 1_000_000
+        name = bucket_of(mount_point)
+        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, self._region) if name else None
+        row = config.StoreRow(0, backend_type, self._factory.seal(options), self._block_size, scope)
+        mount = await self._catalog.write(
+            config.add_mount, Mount(mount_point, 0, priority, readonly, now), row, identity, bucket
+        )
+        return self._view(mount, await self._names.current())
+
+    async def remove(self, mount_point: str) -> None:
+        """Forget a mount; what its store holds stays. Raises MountNotFound."""
+        await self._catalog.write(config.remove_mount, check_mount_point(mount_point))
+
+    async def list(self) -> list[MountView]:
+        snapshot = await self._names.current()
+        return [self._view(mount, snapshot) for mount in sorted(snapshot.table.mounts, key=lambda m: m.mount_point)]
+
+    async def explain(self, path: str) -> list[MountView]:
+        """The mounts that cover a path; the first serves it."""
+        snapshot = await self._names.current()
+        return [self._view(mount, snapshot) for mount in snapshot.table.covering(path)]
+
+    def _view(self, mount: Mount, snapshot: Snapshot) -> MountView:
+        store = snapshot.stores[mount.store_id]
+        return MountView(
+            mount.mount_point,
+            store.info.backend_type,
+            mount.priority,
+            mount.readonly,
+            mount.store_id,
+            self._factory.mask(store.info.backend_type, store.info.config),
+            mount.created_at,
+            store.problem,
+        )

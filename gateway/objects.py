@@ -1,0 +1,366 @@
+"""What putting, reading, copying, deleting and listing objects mean."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+
+from backends.base import ByteRange
+from gateway import checksums
+from gateway.catalog import blobs, listing
+from gateway.catalog import objects as verbs
+from gateway.catalog.base import Catalog
+from gateway.catalog.blobs import Claim, ClaimLost
+from gateway.catalog.listing import Page
+from gateway.catalog.objects import NewObject, Removal
+from gateway.conditions import (
+    UNCONDITIONAL,
+    ReadConditions,
+    WriteConditions,
+    check_copy_source,
+    check_read,
+    check_write,
+)
+from gateway.content import Checks, ContentStore, Source, Stored
+from gateway.errors import (
+    Conflict,
+    ContentUnavailable,
+    EntityTooLarge,
+    KeyTooLong,
+    MountsChanged,
+    ObjectNotFound,
+    Overloaded,
+)
+from gateway.names import Names, OpenStore, Snapshot
+from gateway.types import Attributes, Bucket, Checksum, ObjectInfo, ObjectPart
+
+MAX_KEY = 1024
+ATTEMPTS = 20
+
+
+@dataclass(slots=True)
+class Opened:
+    """An object that is being read: ``span`` of its bytes, at once or as they come."""
+
+    info: ObjectInfo
+    span: ByteRange
+    body: bytes | AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRange:
+    """What part of an object is wanted: resolved against its size when that is known."""
+
+    start: int | None
+    stop: int | None
+    """Inclusive, as in the header; None means to the end. With ``start`` None: the last ``stop`` bytes."""
+    header: str = ""
+
+
+class Objects:
+    """Objects by bucket and key. Callers are authorised before they come here."""
+
+    def __init__(self, catalog: Catalog, names: Names, content: ContentStore, *, max_copy: int) -> None:
+        self._catalog = catalog
+        self._names = names
+        self._content = content
+        self._max_copy = max_copy
+
+    # -- reading
+
+    async def find(self, bucket: Bucket, key: str) -> ObjectInfo:
+        """Raises ObjectNotFound."""
+        found = await self._catalog.read(verbs.find_object, bucket.id, key)
+        if found is None:
+            raise ObjectNotFound(bucket.name, key)
+        return found
+
+    async def head(self, bucket: Bucket, key: str, conditions: ReadConditions) -> ObjectInfo:
+        """Raises ObjectNotFound, NotModified, PreconditionFailed."""
+        info = await self.find(bucket, key)
+        check_read(conditions, info.etag, info.modified_at)
+        return info
+
+    async def open(self, bucket: Bucket, key: str, info: ObjectInfo, span: ByteRange) -> Opened:
+        """Start reading bytes [start, stop) of an object found before.
+
+        The first bytes are in hand when this returns, so that what cannot be read is an error and not a cut
+        connection. Raises ContentUnavailable, BackendNotFound; ObjectNotFound when it has just been deleted.
+        """
+        for _ in range(3):
+            try:
+                return await self._open(bucket, key, info, span)
+            except ContentUnavailable:
+                # Overwritten and collected since it was found? Then the new version is the answer.
+                again = await self.find(bucket, key)
+                if again.content == info.content:
+                    raise
+                info, span = again, ByteRange(min(span.start, again.size), min(span.stop, again.size))
+        raise Overloaded("the object keeps changing")
+
+    async def _open(self, bucket: Bucket, key: str, info: ObjectInfo, span: ByteRange) -> Opened:
+        content = info.content
+        if span.stop <= span.start:
+            return Opened(info, span, b"")
+        snapshot = await self._names.current()
+        store = snapshot.holding(content.store_id, f"/{bucket.name}/{key}")
+        small = self._content.read_small(store, content)
+        if small is not None:
+            return Opened(info, span, small if len(small) == span.stop - span.start else small[span.start : span.stop])
+        chunks = self._content.read(store, content, span)
+        first = await anext(chunks, b"")
+        return Opened(info, span, _prepend(first, chunks))
+
+    async def parts(self, info: ObjectInfo) -> list[ObjectPart]:
+        """The parts that a multipart upload put together; empty for other objects."""
+        if info.content.manifest_id is None or not info.parts:
+            return []
+        layout = await self._catalog.scan(blobs.manifest_parts, info.content.manifest_id)
+        parts, offset = [], 0
+        for number, size, checksum in json.loads(layout or "[]"):
+            parts.append(ObjectPart(number, offset, size, checksum))
+            offset += size
+        return parts
+
+    # -- writing
+
+    async def put(
+        self,
+        bucket: Bucket,
+        key: str,
+        source: Source,
+        attributes: Attributes,
+        checks: Checks,
+        *,
+        owner_id: str,
+        conditions: WriteConditions = UNCONDITIONAL,
+    ) -> ObjectInfo:
+        """Store a body and name it. Everything that can be refused early is, before the body is read."""
+        check_key(key)
+        snapshot = await self._names.current()
+        store = snapshot.writable(bucket, key)
+        if conditions:
+            await self._check_early(bucket, key, conditions)
+        stored = await self._content.store(source, store, store.scope_for(bucket), checks)
+        new = NewObject(
+            bucket,
+            key,
+            stored.content,
+            stored.etag,
+            owner_id,
+            attributes,
+            stored.checksum,
+            now_ms(),
+            conditions,
+        )
+        return await self._name(new, stored, snapshot)
+
+    async def _check_early(self, bucket: Bucket, key: str, conditions: WriteConditions) -> None:
+        present = await self._catalog.read(verbs.find_object, bucket.id, key)
+        check_write(
+            conditions,
+            bucket.name,
+            key,
+            (present.etag, present.size, present.modified_at) if present else None,
+        )
+
+    async def _name(self, new: NewObject, stored: Stored, snapshot: Snapshot) -> ObjectInfo:
+        """Commit a stored body under its name, looking again where the world moved on meanwhile."""
+        try:
+            for _ in range(ATTEMPTS):
+                try:
+                    claim = Claim(snapshot.generation, stored.epoch)
+                    return await self._catalog.write(verbs.put_object, new, stored.blocks, claim)
+                except MountsChanged:
+                    snapshot = await still_there(self._names, new.bucket, new.key, stored.store)
+                except ClaimLost:
+                    await self._content.reclaim(stored)
+            raise Overloaded("the configuration keeps changing")
+        except BaseException:
+            await self._content.abandon(stored.store, stored.scope, stored.blocks)
+            raise
+
+    async def copy(
+        self,
+        source: ObjectInfo,
+        source_bucket: Bucket,
+        bucket: Bucket,
+        key: str,
+        *,
+        owner_id: str,
+        attributes: Attributes | None,
+        algorithm: str | None,
+        source_conditions: ReadConditions,
+        conditions: WriteConditions = UNCONDITIONAL,
+    ) -> ObjectInfo:
+        """Copy an object; within a store no byte moves. ``attributes`` None keeps the source's.
+
+        Raises EntityTooLarge for a source over the limit of a single copy, PreconditionFailed.
+        """
+        check_key(key)
+        check_copy_source(source_conditions, source.etag, source.modified_at)
+        if source.size > self._max_copy:
+            raise EntityTooLarge(source.size, self._max_copy)
+        snapshot = await self._names.current()
+        store = snapshot.writable(bucket, key)
+        if conditions:
+            await self._check_early(bucket, key, conditions)
+        new = NewObject(
+            bucket,
+            key,
+            source.content,
+            source.etag,
+            owner_id,
+            source.attributes if attributes is None else attributes,
+            await self._checksum_of_copy(source, source_bucket, algorithm, snapshot),
+            now_ms(),
+            conditions,
+            source.parts,
+        )
+        place = (store.info.id, store.scope_for(bucket))
+        if source.content.size and place != (source.content.store_id, source.content.scope):
+            return await self._copy_bytes(source, source_bucket, new, store, snapshot)
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._catalog.write(
+                    verbs.copy_object, new, source.id, source.etag, source.content, snapshot.generation
+                )
+            except MountsChanged:
+                snapshot = await still_there(self._names, bucket, key, store)
+        raise Overloaded("the configuration keeps changing")
+
+    async def _copy_bytes(
+        self, source: ObjectInfo, source_bucket: Bucket, new: NewObject, store: OpenStore, snapshot: Snapshot
+    ) -> ObjectInfo:
+        """A copy between stores or scopes: a real upload, which keeps the ETag and the parts."""
+        origin = snapshot.holding(source.content.store_id, f"/{source_bucket.name}/{source.key}")
+        body = Bytes(self._content.read(origin, source.content, ByteRange(0, source.size)), source.size)
+        stored = await self._content.store(
+            body, store, store.scope_for(new.bucket), Checks(limit=self._max_copy)
+        )
+        if not source.parts and stored.etag != source.etag:
+            await self._content.abandon(stored.store, stored.scope, stored.blocks)
+            raise ContentUnavailable("the source's bytes do not match its ETag")
+        layout = None
+        if source.parts and source.content.manifest_id is not None:
+            layout = await self._catalog.scan(blobs.manifest_parts, source.content.manifest_id)
+        return await self._name(replace(new, content=stored.content, layout=layout), stored, snapshot)
+
+    async def _checksum_of_copy(
+        self, source: ObjectInfo, bucket: Bucket, algorithm: str | None, snapshot: Snapshot
+    ) -> Checksum | None:
+        """The source's checksum, or one of another algorithm, computed by reading the source."""
+        have = source.checksum
+        if algorithm is None or (have and have.algorithm == algorithm and have.type == "FULL_OBJECT"):
+            return have
+        hasher = checksums.new(algorithm)
+        if source.size:
+            store = snapshot.holding(source.content.store_id, f"/{bucket.name}/{source.key}")
+            async for chunk in self._content.read(store, source.content, ByteRange(0, source.size)):
+                await self._content.run(hasher.update, chunk)
+        return Checksum(algorithm, checksums.encode(hasher.digest()))
+
+    async def delete(self, bucket: Bucket, key: str, conditions: WriteConditions = UNCONDITIONAL) -> bool:
+        """Remove a key; whether it was there. Raises by the conditions, ReadOnlyMount, BackendNotFound."""
+        check_key(key)
+        for _ in range(ATTEMPTS):
+            snapshot = await self._names.current()
+            snapshot.table.resolve_writable(f"/{bucket.name}/{key}")
+            try:
+                return await self._catalog.write(
+                    verbs.delete_object, bucket, Removal(key, conditions), now_ms(), snapshot.generation
+                )
+            except MountsChanged:
+                continue
+        raise Overloaded("the configuration keeps changing")
+
+    async def set_tags(self, bucket: Bucket, key: str, tags: tuple[tuple[str, str], ...]) -> None:
+        """Replace an object's tags. Raises ObjectNotFound, ReadOnlyMount."""
+        snapshot = await self._names.current()
+        snapshot.table.resolve_writable(f"/{bucket.name}/{key}")
+        await self._catalog.write(verbs.set_tags, bucket, key, tags)
+
+    async def list(self, bucket: Bucket, prefix: str, delimiter: str, after: str, limit: int) -> Page:
+        """A page of keys and common prefixes past ``after``; see ``gateway.catalog.listing``."""
+        if limit == 0:
+            return Page([], [], False, b"")
+        return await self._catalog.scan(
+            listing.list_objects, bucket.id, prefix.encode(), delimiter.encode(), after.encode(), limit
+        )
+
+
+class Bytes:
+    """A source made of bytes that come from this side of the door."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], length: int) -> None:
+        self._chunks = chunks
+        self.length: int | None = length
+        self.sha256: str | None = None
+        self.trailers: dict[str, str] = {}
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks
+
+
+async def still_there(names: Names, bucket: Bucket, key: str, store: OpenStore) -> Snapshot:
+    """The configuration as it is now, if a write that began under another one may still go on.
+
+    Raises BucketNotFound when the bucket went, Conflict when the key is served by another store now.
+    """
+    snapshot = await names.current()
+    if (await names.bucket(bucket.name)).id != bucket.id:
+        raise Conflict("the bucket was deleted and made again meanwhile")
+    if snapshot.writable(bucket, key).info.id != store.info.id:
+        raise Conflict("the mounts of this key changed meanwhile")
+    return snapshot
+
+
+def check_key(key: str) -> None:
+    """Raises KeyTooLong over 1,024 bytes of UTF-8."""
+    if len(key) > MAX_KEY // 4 and (size := len(key.encode())) > MAX_KEY:
+        raise KeyTooLong(size, MAX_KEY)
+
+
+def resolve_range(wanted: ReadRange, size: int) -> ByteRange | None:
+    """The bytes a Range header asks for; None when it touches nothing (RFC 9110, 14.1.2)."""
+    if wanted.start is None:
+        length = wanted.stop or 0
+        return ByteRange(max(size - length, 0), size) if length and size else None
+    if wanted.start >= size:
+        return None
+    return ByteRange(wanted.start, size if wanted.stop is None else min(wanted.stop + 1, size))
+
+
+def parse_range(header: str) -> ReadRange | None:
+    """A single ``bytes=`` range; None for what is to be ignored, as S3 does with several ranges."""
+    unit, _, spec = header.partition("=")
+    first, dash, last = spec.strip().partition("-")
+    first, last = first.strip(), last.strip()
+    if unit.strip().lower() != "bytes" or not dash or "," in spec or not (first or last):
+        return None
+    if any(part and not (part.isascii() and part.isdigit() and len(part) < 20) for part in (first, last)):
+        return None
+    start, stop = (int(first) if first else None), (int(last) if last else None)
+    if start is not None and stop is not None and stop < start:
+        return None
+    return ReadRange(start, stop, header)
+
+
+def etag_of_parts(etags: Sequence[str]) -> str:
+    """The ETag of a multipart object: MD5 of its parts' MD5s, and their number."""
+    joined = b"".join(bytes.fromhex(etag) for etag in etags)
+    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(etags)}"
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def _prepend(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+

@@ -1,0 +1,288 @@
+"""What multipart uploads mean: parts are stored as they come, completion is one catalog transaction."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backends.base import ByteRange
+from gateway import checksums
+from gateway.catalog import listing
+from gateway.catalog import uploads as verbs
+from gateway.catalog.base import Catalog
+from gateway.catalog.blobs import Claim, ClaimLost
+from gateway.catalog.listing import Page
+from gateway.catalog.objects import NewObject
+from gateway.catalog.uploads import Completed
+from gateway.conditions import UNCONDITIONAL, ReadConditions, WriteConditions, check_copy_source
+from gateway.content import Checks, ContentStore, Source, Stored
+from gateway.errors import (
+    BadRequest,
+    DigestMismatch,
+    EntityTooLarge,
+    EntityTooSmall,
+    InvalidPart,
+    InvalidPartOrder,
+    MountsChanged,
+    Overloaded,
+    UploadNotFound,
+)
+from gateway.names import Names, OpenStore, Snapshot
+from gateway.objects import ATTEMPTS, Bytes, Objects, check_key, etag_of_parts, now_ms, still_there
+from gateway.types import Attributes, Bucket, Checksum, ObjectInfo, Part, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """AWS's limits of a multipart upload, as settings."""
+
+    max_parts: int
+    min_part: int
+    max_part: int
+    max_object: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenPart:
+    """A part as a completion names it."""
+
+    number: int
+    etag: str
+    checksum: Checksum | None
+
+
+class Uploads:
+    """Multipart uploads by bucket, key and upload id. Callers are authorised before they come here."""
+
+    def __init__(
+        self, catalog: Catalog, names: Names, content: ContentStore, objects: Objects, limits: Limits
+    ) -> None:
+        self._catalog = catalog
+        self._names = names
+        self._content = content
+        self._objects = objects
+        self.limits = limits
+
+    async def create(
+        self,
+        bucket: Bucket,
+        key: str,
+        attributes: Attributes,
+        *,
+        owner_id: str,
+        checksum_algorithm: str | None,
+        checksum_type: str | None,
+    ) -> Upload:
+        """Begin an upload; its parts go to the store that serves the key now. Raises ReadOnlyMount."""
+        check_key(key)
+        for _ in range(ATTEMPTS):
+            snapshot = await self._names.current()
+            store = snapshot.writable(bucket, key)
+            upload = Upload(
+                secrets.token_urlsafe(48),
+                bucket.id,
+                key,
+                now_ms(),
+                owner_id,
+                store.info.id,
+                store.scope_for(bucket),
+                attributes,
+                checksum_algorithm,
+                checksum_type,
+            )
+            try:
+                await self._catalog.write(verbs.create_upload, upload, snapshot.generation)
+                return upload
+            except MountsChanged:
+                await self._names.bucket(bucket.name)
+        raise Overloaded("the configuration keeps changing")
+
+    async def find(self, bucket: Bucket, key: str, upload_id: str) -> Upload:
+        """An upload under way of that very key. Raises UploadNotFound."""
+        upload = await self._catalog.read(verbs.find_upload, upload_id)
+        if upload is None or (upload.bucket_id, upload.key) != (bucket.id, key):
+            raise UploadNotFound(upload_id)
+        return upload
+
+    async def put_part(self, bucket: Bucket, upload: Upload, number: int, source: Source, checks: Checks) -> Part:
+        """Store one part. The checksum follows the upload's algorithm, or ``checks``'."""
+        snapshot, store = await self._place(bucket, upload)
+        stored = await self._content.store(source, store, upload.scope, checks)
+        return await self._name(bucket, upload, number, stored, snapshot)
+
+    async def _place(self, bucket: Bucket, upload: Upload) -> tuple[Snapshot, OpenStore]:
+        snapshot = await self._names.current()
+        path = f"/{bucket.name}/{upload.key}"
+        snapshot.table.resolve_writable(path)
+        return snapshot, snapshot.holding(upload.store_id, path)
+
+    async def _name(self, bucket: Bucket, upload: Upload, number: int, stored: Stored, snapshot: Snapshot) -> Part:
+        checksum = stored.checksum
+        try:
+            for _ in range(ATTEMPTS):
+                now = now_ms()
+                part = Part(number, stored.content, stored.etag, now, checksum)
+                try:
+                    claim = Claim(snapshot.generation, stored.epoch)
+                    return await self._catalog.write(verbs.put_part, upload.id, part, stored.blocks, claim, now)
+                except MountsChanged:
+                    snapshot, _ = await self._place(bucket, upload)
+                except ClaimLost:
+                    await self._content.reclaim(stored)
+            raise Overloaded("the configuration keeps changing")
+        except BaseException:
+            await self._content.abandon(stored.store, stored.scope, stored.blocks)
+            raise
+
+    async def copy_part(
+        self,
+        bucket: Bucket,
+        upload: Upload,
+        number: int,
+        source: ObjectInfo,
+        source_bucket: Bucket,
+        span: ByteRange,
+        conditions: ReadConditions,
+    ) -> Part:
+        """Make a part of a span of an object. Raises PreconditionFailed, EntityTooLarge."""
+        check_copy_source(conditions, source.etag, source.modified_at)
+        size = span.stop - span.start
+        if size > self.limits.max_part:
+            raise EntityTooLarge(size, self.limits.max_part)
+        snapshot, store = await self._place(bucket, upload)
+        origin = snapshot.holding(source.content.store_id, f"/{source_bucket.name}/{source.key}") if size else store
+        body = Bytes(self._content.read(origin, source.content, span), size)
+        checks = Checks(algorithm=upload.checksum_algorithm or "CRC64NVME", limit=self.limits.max_part)
+        stored = await self._content.store(body, store, upload.scope, checks)
+        return await self._name(bucket, upload, number, stored, snapshot)
+
+    async def parts(self, upload: Upload, after: int, limit: int) -> list[Part]:
+        return await self._catalog.scan(verbs.list_parts, upload.id, after, limit)
+
+    async def abort(self, bucket: Bucket, key: str, upload_id: str) -> None:
+        """Raises UploadNotFound, ReadOnlyMount."""
+        upload = await self.find(bucket, key, upload_id)
+        snapshot = await self._names.current()
+        snapshot.table.resolve_writable(f"/{bucket.name}/{key}")
+        await self._catalog.write(verbs.abort_upload, upload.id, now_ms())
+
+    async def list(
+        self, bucket: Bucket, prefix: str, delimiter: str, after: str, after_id: str, limit: int
+    ) -> Page:
+        """Uploads under way, in the order of their keys and ids, past (``after``, ``after_id``)."""
+        if limit == 0:
+            return Page([], [], False, b"")
+        return await self._catalog.scan(
+            listing.list_uploads,
+            bucket.id,
+            prefix.encode(),
+            delimiter.encode(),
+            after.encode(),
+            after_id,
+            limit,
+        )
+
+    # -- completion
+
+    async def completed(self, bucket: Bucket, key: str, upload_id: str) -> Completed | None:
+        """What an upload that is already complete answered, so that a repeated call answers the same."""
+        done = await self._catalog.read(verbs.find_completed, upload_id)
+        if done is None or (done.upload.bucket_id, done.upload.key) != (bucket.id, key):
+            return None
+        return done
+
+    async def complete(
+        self,
+        bucket: Bucket,
+        upload: Upload,
+        chosen: Sequence[ChosenPart],
+        *,
+        whole: Checksum | None,
+        size: int | None,
+        conditions: WriteConditions = UNCONDITIONAL,
+    ) -> ObjectInfo:
+        """Make the chosen parts one object. ``whole`` and ``size`` are what the client says of the result.
+
+        Raises InvalidPart, InvalidPartOrder, EntityTooSmall, EntityTooLarge, DigestMismatch, PreconditionFailed.
+        """
+        if [part.number for part in chosen] != sorted({part.number for part in chosen}):
+            raise InvalidPartOrder
+        parts = await self._match(upload, chosen)
+        total = sum(part.size for part in parts)
+        if total > self.limits.max_object:
+            raise EntityTooLarge(total, self.limits.max_object)
+        if size is not None and size != total:
+            raise BadRequest(
+                f"The provided 'x-amz-mp-object-size' header value {size} does not match what was computed: {total}",
+                "x-amz-mp-object-size",
+                str(size),
+            )
+        checksum = self._checksum(upload, parts)
+        if whole is not None and (checksum is None or whole.value.split("-")[0] != checksum.value.split("-")[0]):
+            raise DigestMismatch(whole.algorithm, whole.value, checksum.value if checksum else "none")
+        content = parts[0].content
+        for _ in range(ATTEMPTS):
+            snapshot, _ = await self._place(bucket, upload)
+            new = NewObject(
+                bucket,
+                upload.key,
+                type(content)(upload.store_id, upload.scope, total),
+                etag_of_parts([part.etag for part in parts]),
+                upload.owner_id,
+                upload.attributes,
+                checksum,
+                now_ms(),
+                conditions,
+                len(parts),
+                _layout(upload, parts),
+            )
+            try:
+                return await self._catalog.write(verbs.complete_upload, upload, new, parts, snapshot.generation)
+            except MountsChanged:
+                await self._names.bucket(bucket.name)
+        raise Overloaded("the configuration keeps changing")
+
+    async def _match(self, upload: Upload, chosen: Sequence[ChosenPart]) -> list[Part]:
+        """The stored parts that a completion names, each with the ETag and checksum it says."""
+        stored = {part.number: part for part in await self.parts(upload, 0, self.limits.max_parts)}
+        parts = []
+        for choice in chosen:
+            part = stored.get(choice.number)
+            if part is None or part.etag != choice.etag:
+                raise InvalidPart(upload.id, choice.number, choice.etag)
+            if choice.checksum is not None and choice.checksum != part.checksum:
+                raise InvalidPart(upload.id, choice.number, choice.etag)
+            parts.append(part)
+        for part in parts[:-1]:
+            if part.size < self.limits.min_part:
+                raise EntityTooSmall(part.number, part.etag, part.size, self.limits.min_part)
+        return parts
+
+    def _checksum(self, upload: Upload, parts: Sequence[Part]) -> Checksum | None:
+        """The checksum of the whole, from those of its parts."""
+        algorithm = upload.checksum_algorithm or "CRC64NVME"
+        digests = []
+        for part in parts:
+            if part.checksum is None or part.checksum.algorithm != algorithm:
+                return None
+            digests.append(checksums.decode(algorithm, part.checksum.value))
+        if upload.checksum_type == "COMPOSITE":
+            return Checksum(algorithm, checksums.composite(algorithm, digests), "COMPOSITE")
+        whole = digests[0]
+        for part, digest in zip(parts[1:], digests[1:], strict=True):
+            whole = checksums.combine(algorithm, whole, digest, part.size)
+        return Checksum(algorithm, checksums.encode(whole))
+
+
+def _layout(upload: Upload, parts: Sequence[Part]) -> str:
+    """The parts' numbers, sizes and checksums, as kept with the object."""
+    shown = upload.checksum_algorithm is not None
+    return json.dumps(
+        [
+            [part.number, part.size, part.checksum.value if shown and part.checksum else None]
+            for part in parts
+        ],
+        separators=(",", ":"),
+    )
