@@ -1,0 +1,146 @@
+"""Making, finding, listing and removing buckets."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from gateway.access import authorize_creation
+from gateway.errors import BucketExists
+from gateway.s3.call import Call
+from gateway.s3.errors import (
+    AccessDenied,
+    IllegalLocationConstraintException,
+    InvalidArgument,
+    InvalidLocationConstraint,
+    NotImplemented_,
+)
+from gateway.s3.operations.common import open_bucket, owner_of, refuse_acl
+from gateway.s3.operations.registry import operation
+
+MAX_BUCKETS = 10_000
+CLASSIC = "us-east-1"
+"""The region that GetBucketLocation calls by no name, and where making one's bucket again succeeds."""
+
+
+@operation
+async def list_buckets(
+    call: Call,
+    *,
+    MaxBuckets: int | None = None,
+    ContinuationToken: str | None = None,
+    Prefix: str | None = None,
+    BucketRegion: str | None = None,
+) -> dict[str, Any]:
+    """The caller's buckets, in name order; an admin's are everybody's."""
+    principal = call.principal
+    if principal is None:
+        raise AccessDenied
+    limit = MAX_BUCKETS if MaxBuckets is None else MaxBuckets
+    if not 1 <= limit <= MAX_BUCKETS:
+        raise InvalidArgument(
+            f"Argument max-buckets must be an integer between 1 and {MAX_BUCKETS}",
+            ArgumentName="max-buckets",
+            ArgumentValue=str(limit),
+        )
+    after = _decode_token(ContinuationToken) if ContinuationToken else ""
+    owner_id = None if principal.is_admin else principal.user_id
+    buckets = await call.core.buckets.list(owner_id, Prefix or "", after, limit + 1)
+    page = [bucket for bucket in buckets[:limit] if BucketRegion is None or bucket.region == BucketRegion]
+    paged = MaxBuckets is not None or ContinuationToken is not None
+    return {
+        "Buckets": [
+            {
+                "Name": bucket.name,
+                "CreationDate": bucket.created_at,
+                "BucketRegion": bucket.region if paged or BucketRegion else None,
+            }
+            for bucket in page
+        ],
+        "Owner": await owner_of(call, principal.user_id),
+        "ContinuationToken": _encode_token(buckets[limit - 1].name) if len(buckets) > limit else None,
+        "Prefix": Prefix,
+    }
+
+
+def _encode_token(name: str) -> str:
+    return base64.urlsafe_b64encode(name.encode()).decode()
+
+
+def _decode_token(token: str) -> str:
+    try:
+        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidArgument(
+            "The continuation token provided is incorrect", ArgumentName="continuation-token", ArgumentValue=token
+        ) from None
+
+
+@operation
+async def create_bucket(
+    call: Call,
+    *,
+    Bucket: str,
+    ACL: str | None = None,
+    CreateBucketConfiguration: dict[str, Any] | None = None,
+    ObjectLockEnabledForBucket: bool | None = None,
+    ObjectOwnership: str | None = None,
+) -> dict[str, Any]:
+    """Make a bucket that the caller owns."""
+    owner = authorize_creation(call.principal, Bucket)
+    refuse_acl(ACL)
+    if ObjectLockEnabledForBucket:
+        raise NotImplemented_(Header="x-amz-bucket-object-lock-enabled")
+    if ObjectOwnership not in (None, "BucketOwnerEnforced"):
+        raise NotImplemented_(Header="x-amz-object-ownership")
+    _check_configuration(CreateBucketConfiguration, call.core.settings.region)
+    try:
+        await call.core.buckets.create(Bucket, owner)
+    except BucketExists as error:
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html: in us-east-1 making one's own
+        # bucket again is no error.
+        if not (error.by_caller and call.core.settings.region == CLASSIC):
+            raise
+    return {"Location": f"/{Bucket}"}
+
+
+def _check_configuration(configuration: dict[str, Any] | None, region: str) -> None:
+    """A bucket is made where the gateway is; raises when the request asks for another place or more than that."""
+    if not configuration:
+        return
+    for name in ("Location", "Bucket", "Tags"):
+        if configuration.get(name):
+            raise NotImplemented_(Header=name)
+    constraint = configuration.get("LocationConstraint")
+    if constraint and constraint != region:
+        if region == CLASSIC:
+            raise InvalidLocationConstraint(LocationConstraint=constraint)
+        raise IllegalLocationConstraintException(
+            f"The {constraint} location constraint is incompatible for the region specific endpoint this request "
+            "was sent to."
+        )
+
+
+@operation
+async def head_bucket(call: Call, *, Bucket: str, ExpectedBucketOwner: str | None = None) -> dict[str, Any]:
+    """Whether the bucket is there and the caller may list it."""
+    bucket = await open_bucket(call, "s3:ListBucket", Bucket, None, ExpectedBucketOwner)
+    return {"BucketRegion": bucket.region}
+
+
+@operation
+async def delete_bucket(call: Call, *, Bucket: str, ExpectedBucketOwner: str | None = None) -> dict[str, Any]:
+    """Remove an empty bucket."""
+    bucket = await open_bucket(call, "s3:DeleteBucket", Bucket, None, ExpectedBucketOwner)
+    await call.core.buckets.delete(bucket)
+    return {}
+
+
+@operation
+async def get_bucket_location(
+    call: Call, *, Bucket: str, ExpectedBucketOwner: str | None = None
+) -> dict[str, Any]:
+    """The bucket's region; empty for us-east-1."""
+    bucket = await open_bucket(call, "s3:GetBucketLocation", Bucket, None, ExpectedBucketOwner)
+    return {"LocationConstraint": "" if bucket.region == CLASSIC else bucket.region}

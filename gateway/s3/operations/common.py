@@ -1,0 +1,269 @@
+"""What several operations share: authorisation of a bucket, attributes and checksums in, object headers out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from gateway import checksums
+from gateway.access import authorize
+from gateway.auth.chunked import strip_aws_chunked
+from gateway.conditions import ReadConditions, WriteConditions
+from gateway.content import Checks
+from gateway.errors import UserNotFound
+from gateway.s3.call import Call
+from gateway.s3.errors import (
+    AccessDenied,
+    InvalidArgument,
+    InvalidDigest,
+    InvalidRequest,
+    InvalidStorageClass,
+    InvalidTag,
+    MetadataTooLarge,
+    NoSuchVersion,
+    NotImplemented_,
+)
+from gateway.types import Attributes, Bucket, Checksum, ObjectInfo
+
+MAX_METADATA = 2048
+MAX_TAGS = 10
+MAX_TAG_KEY, MAX_TAG_VALUE = 128, 256
+STORAGE_CLASSES = frozenset(
+    {
+        "STANDARD",
+        "REDUCED_REDUNDANCY",
+        "STANDARD_IA",
+        "ONEZONE_IA",
+        "INTELLIGENT_TIERING",
+        "GLACIER",
+        "DEEP_ARCHIVE",
+        "GLACIER_IR",
+    }
+)
+PRIVATE_ACLS = frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"})
+"""Canned ACLs that say what is so anyway: nobody but the bucket's owner has access."""
+
+
+async def open_bucket(
+    call: Call, action: str, name: str, key: str | None = None, expected_owner: str | None = None
+) -> Bucket:
+    """The bucket, once the caller may do ``action`` there.
+
+    Raises NoSuchBucket, AccessDenied; also when the caller expected another owner.
+    """
+    bucket = await call.core.buckets.find(name)
+    authorize(call.principal, action, bucket, key)
+    if expected_owner is not None:
+        owner = await owner_of(call, bucket.owner_id)
+        if expected_owner not in (bucket.owner_id, owner["ID"]):
+            raise AccessDenied
+    return bucket
+
+
+async def owner_of(call: Call, user_id: str) -> dict[str, str]:
+    """A user as S3 shows an owner."""
+    principal = call.principal
+    if principal is not None and principal.user_id == user_id:
+        return {"DisplayName": principal.display_name, "ID": principal.canonical_id}
+    try:
+        user = await call.core.users.get_user(user_id)
+    except UserNotFound:
+        return {"DisplayName": user_id, "ID": user_id}
+    return {"DisplayName": user.display_name, "ID": user.canonical_id}
+
+
+def check_version(version_id: str | None, bucket: str, key: str) -> None:
+    """Accept the one version that an unversioned bucket has, ``null``."""
+    if version_id is None or version_id == "null":
+        return
+    if not version_id:
+        raise InvalidArgument(
+            "Version id cannot be the empty string", ArgumentName="versionId", ArgumentValue=version_id
+        )
+    raise NoSuchVersion(Key=key, VersionId=version_id)
+
+
+def refuse_acl(acl: str | None) -> None:
+    """Buckets are private until ACLs are enforced: an ACL that says otherwise is refused, never ignored."""
+    if acl is not None and acl not in PRIVATE_ACLS:
+        raise NotImplemented_(Header="x-amz-acl")
+
+
+def millis(when: datetime | None) -> int | None:
+    return None if when is None else int(when.timestamp()) * 1000
+
+
+def read_conditions(
+    if_match: str | None, if_none_match: str | None, modified: datetime | None, unmodified: datetime | None
+) -> ReadConditions:
+    return ReadConditions(if_match, if_none_match, millis(modified), millis(unmodified))
+
+
+def write_conditions(if_match: str | None, if_none_match: str | None) -> WriteConditions:
+    """Raises NotImplemented for an If-None-Match other than ``*``, as S3 does."""
+    if if_none_match is not None and if_none_match.strip() != "*":
+        raise NotImplemented_(
+            "A header you provided implies functionality that is not implemented", Header="If-None-Match"
+        )
+    return WriteConditions(if_match=if_match, if_none_match=if_none_match)
+
+
+def attributes_from(members: Mapping[str, Any], tags: tuple[tuple[str, str], ...] = ()) -> Attributes:
+    """The attributes that a put, copy or upload gives an object, by S3's member names.
+
+    Raises MetadataTooLarge, InvalidStorageClass.
+    """
+    metadata: dict[str, str] = members.get("Metadata") or {}
+    if sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items()) > MAX_METADATA:
+        raise MetadataTooLarge(MaxSizeAllowed=str(MAX_METADATA))
+    storage_class = members.get("StorageClass") or "STANDARD"
+    if storage_class not in STORAGE_CLASSES:
+        raise InvalidStorageClass(StorageClassRequested=storage_class)
+    headers = {
+        name: value
+        for name in ("CacheControl", "ContentDisposition", "ContentLanguage", "Expires")
+        if (value := members.get(name)) is not None
+    }
+    encoding = members.get("ContentEncoding")
+    if encoding is not None and (stripped := strip_aws_chunked(encoding)):
+        headers["ContentEncoding"] = stripped
+    redirect = members.get("WebsiteRedirectLocation")
+    if redirect is not None:
+        if not redirect.startswith(("/", "http://", "https://")):
+            raise InvalidRequest(
+                "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."
+            )
+        headers["WebsiteRedirectLocation"] = redirect
+    return Attributes(members.get("ContentType") or "binary/octet-stream", headers, metadata, storage_class, tags)
+
+
+def parse_tag_header(text: str | None) -> tuple[tuple[str, str], ...]:
+    """Tags from ``x-amz-tagging: a=1&b=2``. Raises InvalidTag, InvalidArgument."""
+    if not text:
+        return ()
+    from urllib.parse import unquote_plus
+
+    pairs = []
+    for item in text.split("&"):
+        name, _, value = item.partition("=")
+        try:
+            pairs.append((unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")))
+        except UnicodeDecodeError:
+            raise InvalidArgument(
+                "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters "
+                "without tag name duplicates.",
+                ArgumentName="x-amz-tagging",
+                ArgumentValue=text,
+            ) from None
+    return check_tags(pairs)
+
+
+def check_tags(pairs: list[tuple[str, str]], most: int = MAX_TAGS) -> tuple[tuple[str, str], ...]:
+    """Tags within S3's limits. Raises InvalidTag, BadRequest.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+    """
+    from gateway.s3.errors import BadRequestError
+
+    if len(pairs) > most:
+        raise BadRequestError(f"Object tags cannot be greater than {most}")
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise InvalidTag("Cannot provide multiple Tags with the same key")
+    for name, value in pairs:
+        if not 1 <= len(name) <= MAX_TAG_KEY:
+            raise InvalidTag("The TagKey you have provided is invalid", TagKey=name)
+        if len(value) > MAX_TAG_VALUE:
+            raise InvalidTag("The TagValue you have provided is invalid", TagKey=name, TagValue=value)
+        if name.startswith("aws:"):
+            raise InvalidTag("System tags cannot be added/updated by requester", TagKey=name)
+    return tuple(pairs)
+
+
+def checks_from(call: Call, members: Mapping[str, Any], *, limit: int, algorithm: str | None = None) -> Checks:
+    """What a body must turn out to be: its MD5, and the one checksum sent before or after it.
+
+    ``algorithm`` is what to compute when the request names none. Raises InvalidDigest, InvalidRequest.
+    """
+    md5 = content_md5(members.get("ContentMD5"))
+    sent = {
+        name: value for name in checksums.ALGORITHMS if (value := members.get(f"Checksum{name}")) is not None
+    }
+    trailer = (call.headers.get(b"x-amz-trailer") or b"").decode("latin-1").strip().lower()
+    trailing = checksums.HEADERS.get(trailer) if trailer else None
+    if trailer and trailing is None:
+        raise InvalidRequest("The value specified in the x-amz-trailer header is not supported")
+    if len(sent) + (trailing is not None) > 1:
+        raise InvalidRequest("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+    named = members.get("ChecksumAlgorithm")
+    if named is not None and named not in checksums.ALGORITHMS:
+        raise InvalidRequest("Value for x-amz-sdk-checksum-algorithm header is invalid.")
+    if named is not None and not sent and trailing is None:
+        raise InvalidRequest(
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer "
+            "headers were found."
+        )
+    if trailing is not None:
+        return Checks(md5, trailing, None, trailer, limit)
+    for name, value in sent.items():
+        try:
+            checksums.decode(name, value)
+        except ValueError:
+            raise InvalidRequest(f"Value for x-amz-checksum-{name.lower()} header is invalid.") from None
+        return Checks(md5, name, value, None, limit)
+    return Checks(md5, algorithm or "CRC64NVME", None, None, limit)
+
+
+def content_md5(text: str | None) -> bytes | None:
+    """The digest of a Content-MD5 header. Raises InvalidDigest."""
+    if text is None:
+        return None
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        digest = b""
+    if len(digest) != 16:
+        raise InvalidDigest(**{"Content-MD5": text})
+    return digest
+
+
+def checksum_members(checksum: Checksum | None, *, with_type: bool = True) -> dict[str, str]:
+    """A checksum as result members."""
+    if checksum is None:
+        return {}
+    members = {f"Checksum{checksum.algorithm}": checksum.value}
+    if with_type:
+        members["ChecksumType"] = checksum.type
+    return members
+
+
+def chosen_checksum(members: Mapping[str, Any], kind: str = "FULL_OBJECT") -> Checksum | None:
+    """The checksum that a request's members tell, if any."""
+    for name in checksums.ALGORITHMS:
+        if (value := members.get(f"Checksum{name}")) is not None:
+            return Checksum(name, value, kind)
+    return None
+
+
+def quoted(etag: str) -> str:
+    return f'"{etag}"'
+
+
+def object_members(info: ObjectInfo) -> dict[str, Any]:
+    """What GET and HEAD tell of an object, whole or in part."""
+    attributes = info.attributes
+    members: dict[str, Any] = {
+        "AcceptRanges": "bytes",
+        "LastModified": info.modified_at,
+        "ETag": f'"{info.etag}"',
+        "ContentType": attributes.content_type,
+    }
+    if attributes.headers:
+        members.update(attributes.headers)
+    if attributes.metadata:
+        members["Metadata"] = attributes.metadata
+    if attributes.storage_class != "STANDARD":
+        members["StorageClass"] = attributes.storage_class
+    return members

@@ -1,0 +1,232 @@
+"""Copying objects, whole or as parts of an upload."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from backends.base import ByteRange
+from gateway import checksums
+from gateway.errors import EntityTooLarge
+from gateway.objects import check_key
+from gateway.s3.call import Call
+from gateway.s3.errors import InvalidArgument, InvalidRange, InvalidRequest
+from gateway.s3.operations.common import (
+    attributes_from,
+    check_version,
+    checksum_members,
+    open_bucket,
+    parse_tag_header,
+    quoted,
+    read_conditions,
+    refuse_acl,
+    write_conditions,
+)
+from gateway.s3.operations.multipart import check_part_number, part_checksum
+from gateway.s3.operations.registry import operation
+from gateway.types import Attributes, Bucket, ObjectInfo
+
+_RANGE = re.compile(r"bytes=(\d{1,19})-(\d{1,19})")
+
+
+class Source(NamedTuple):
+    """What a copy is made of."""
+
+    bucket: Bucket
+    info: ObjectInfo
+
+
+@operation
+async def copy_object(
+    call: Call,
+    *,
+    Bucket: str,
+    Key: str,
+    CopySource: str,
+    ACL: str | None = None,
+    CacheControl: str | None = None,
+    ChecksumAlgorithm: str | None = None,
+    ContentDisposition: str | None = None,
+    ContentEncoding: str | None = None,
+    ContentLanguage: str | None = None,
+    ContentType: str | None = None,
+    CopySourceIfMatch: str | None = None,
+    CopySourceIfModifiedSince: datetime | None = None,
+    CopySourceIfNoneMatch: str | None = None,
+    CopySourceIfUnmodifiedSince: datetime | None = None,
+    Expires: str | None = None,
+    IfMatch: str | None = None,
+    IfNoneMatch: str | None = None,
+    Metadata: dict[str, str] | None = None,
+    MetadataDirective: str | None = None,
+    StorageClass: str | None = None,
+    Tagging: str | None = None,
+    TaggingDirective: str | None = None,
+    WebsiteRedirectLocation: str | None = None,
+    ExpectedBucketOwner: str | None = None,
+    ExpectedSourceBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """Copy an object, with its metadata or with new; onto itself to change them."""
+    members = locals()
+    refuse_acl(ACL)
+    bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
+    check_key(Key)
+    if ChecksumAlgorithm is not None and ChecksumAlgorithm not in checksums.ALGORITHMS:
+        raise InvalidRequest("Checksum algorithm provided is unsupported. Please try again with any of the valid types")
+    source = await open_source(call, CopySource, ExpectedSourceBucketOwner)
+    replace_metadata = _replaces(MetadataDirective, "metadata")
+    replace_tags = _replaces(TaggingDirective, "tagging")
+    if (source.bucket.id, source.info.key) == (bucket.id, Key) and not (
+        replace_metadata or replace_tags or StorageClass or WebsiteRedirectLocation or ChecksumAlgorithm
+    ):
+        raise InvalidRequest(
+            "This copy request is illegal because it is trying to copy an object to itself without changing the "
+            "object's metadata, storage class, website redirect location or encryption attributes."
+        )
+    try:
+        info = await call.core.objects.copy(
+            source.info,
+            source.bucket,
+            bucket,
+            Key,
+            owner_id=bucket.owner_id,
+            attributes=_attributes(members, source.info.attributes, replace_metadata, replace_tags),
+            algorithm=ChecksumAlgorithm,
+            source_conditions=read_conditions(
+                CopySourceIfMatch, CopySourceIfNoneMatch, CopySourceIfModifiedSince, CopySourceIfUnmodifiedSince
+            ),
+            conditions=write_conditions(IfMatch, IfNoneMatch),
+        )
+    except EntityTooLarge as error:
+        raise InvalidRequest(
+            f"The specified copy source is larger than the maximum allowable size for a copy source: {error.limit}"
+        ) from None
+    return {
+        "CopyObjectResult": {
+            "ETag": quoted(info.etag),
+            "LastModified": info.modified_at,
+            **checksum_members(info.checksum),
+        }
+    }
+
+
+def _replaces(directive: str | None, name: str) -> bool:
+    if directive not in (None, "COPY", "REPLACE"):
+        raise InvalidArgument(
+            f"Unknown {name} directive.", ArgumentName=f"x-amz-{name}-directive", ArgumentValue=directive
+        )
+    return directive == "REPLACE"
+
+
+def _attributes(
+    members: dict[str, Any], source: Attributes, replace_metadata: bool, replace_tags: bool
+) -> Attributes:
+    """The copy's attributes: what describes the content from the source or the request, the class from the request."""
+    tags = parse_tag_header(members["Tagging"]) if replace_tags else source.tags
+    if replace_metadata:
+        return attributes_from(members, tags)
+    # Storage class and redirect never travel with a copy.
+    own = attributes_from({name: members[name] for name in ("StorageClass", "WebsiteRedirectLocation")})
+    headers = {name: value for name, value in source.headers.items() if name != "WebsiteRedirectLocation"}
+    return Attributes(source.content_type, {**headers, **own.headers}, source.metadata, own.storage_class, tags)
+
+
+@operation
+async def upload_part_copy(
+    call: Call,
+    *,
+    Bucket: str,
+    Key: str,
+    CopySource: str,
+    PartNumber: int,
+    UploadId: str,
+    CopySourceIfMatch: str | None = None,
+    CopySourceIfModifiedSince: datetime | None = None,
+    CopySourceIfNoneMatch: str | None = None,
+    CopySourceIfUnmodifiedSince: datetime | None = None,
+    CopySourceRange: str | None = None,
+    ExpectedBucketOwner: str | None = None,
+    ExpectedSourceBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """Make a part of an object, or of a range of it."""
+    bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
+    check_part_number(call, PartNumber)
+    upload = await call.core.uploads.find(bucket, Key, UploadId)
+    source = await open_source(call, CopySource, ExpectedSourceBucketOwner)
+    part = await call.core.uploads.copy_part(
+        bucket,
+        upload,
+        PartNumber,
+        source.info,
+        source.bucket,
+        _copy_span(CopySourceRange, source.info.size),
+        read_conditions(
+            CopySourceIfMatch, CopySourceIfNoneMatch, CopySourceIfModifiedSince, CopySourceIfUnmodifiedSince
+        ),
+    )
+    return {
+        "CopyPartResult": {
+            "ETag": quoted(part.etag),
+            "LastModified": part.modified_at,
+            **part_checksum(upload, part),
+        }
+    }
+
+
+def _copy_span(header: str | None, size: int) -> ByteRange:
+    if header is None:
+        return ByteRange(0, size)
+    found = _RANGE.fullmatch(header)
+    if found is None:
+        raise InvalidArgument(
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
+            "zero-based offsets of the first and last bytes to copy",
+            ArgumentName="x-amz-copy-source-range",
+            ArgumentValue=header,
+        )
+    first, last = int(found[1]), int(found[2])
+    if first > last:
+        raise InvalidArgument(
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
+            "zero-based offsets of the first and last bytes to copy",
+            ArgumentName="x-amz-copy-source-range",
+            ArgumentValue=header,
+        )
+    if last >= size:
+        if first >= size:
+            raise InvalidRange("The requested range is not satisfiable", RangeRequested=header, ActualObjectSize=str(size))
+        raise InvalidArgument(
+            f"Range specified is not valid for source object of size: {size}",
+            ArgumentName="x-amz-copy-source-range",
+            ArgumentValue=header,
+        )
+    return ByteRange(first, last + 1)
+
+
+async def open_source(call: Call, copy_source: str, expected_owner: str | None) -> Source:
+    """The object that ``x-amz-copy-source`` names, once the caller may read it.
+
+    The header is percent-decoded once; that one value decides both access and object.
+    """
+    path, mark, version = copy_source.partition("?versionId=")
+    try:
+        text = unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise InvalidArgument(
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            ArgumentName="x-amz-copy-source",
+            ArgumentValue=copy_source,
+        ) from None
+    name, _, key = text.removeprefix("/").partition("/")
+    if not name or not key:
+        raise InvalidArgument(
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            ArgumentName="x-amz-copy-source",
+            ArgumentValue=copy_source,
+        )
+    bucket = await open_bucket(call, "s3:GetObject", name, key, expected_owner)
+    check_version(version if mark else None, name, key)
+    return Source(bucket, await call.core.objects.find(bucket, key))
+

@@ -1,0 +1,219 @@
+"""Listing the objects of a bucket, in its three forms."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from typing import Any
+
+from gateway.catalog.listing import Page
+from gateway.s3.call import Call
+from gateway.s3.errors import InvalidArgument
+from gateway.s3.operations.common import open_bucket, owner_of
+from gateway.s3.operations.registry import operation
+from gateway.types import Bucket
+
+MAX_KEYS = 1000
+_NO_RESTORES = {"OptionalObjectAttributes": "the only optional attribute is RestoreStatus, and nothing is archived"}
+
+
+@operation(ignores=_NO_RESTORES)
+async def list_objects(
+    call: Call,
+    *,
+    Bucket: str,
+    Delimiter: str | None = None,
+    EncodingType: str | None = None,
+    Marker: str | None = None,
+    MaxKeys: int | None = None,
+    Prefix: str | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """Version 1: pages by marker, owners always shown."""
+    bucket = await _open(call, "s3:ListBucket", Bucket, Prefix, EncodingType, ExpectedBucketOwner)
+    limit = page_size(MaxKeys, "max-keys")
+    page = await call.core.objects.list(bucket, Prefix or "", Delimiter or "", Marker or "", limit)
+    owners = Owners(call)
+    return {
+        "Name": Bucket,
+        "Prefix": Prefix or "",
+        "Marker": Marker or "",
+        "MaxKeys": limit,
+        "Delimiter": Delimiter or None,
+        "EncodingType": EncodingType,
+        "IsTruncated": page.truncated,
+        # AWS tells the next marker only with a delimiter: without, the last key is it.
+        "NextMarker": page.last.decode() if page.truncated and Delimiter else None,
+        "Contents": await _contents(page, owners),
+        "CommonPrefixes": common_prefixes(page),
+    }
+
+
+@operation(ignores=_NO_RESTORES)
+async def list_objects_v2(
+    call: Call,
+    *,
+    Bucket: str,
+    Delimiter: str | None = None,
+    EncodingType: str | None = None,
+    MaxKeys: int | None = None,
+    Prefix: str | None = None,
+    ContinuationToken: str | None = None,
+    FetchOwner: bool | None = None,
+    StartAfter: str | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """Version 2: pages by an opaque token."""
+    bucket = await _open(call, "s3:ListBucket", Bucket, Prefix, EncodingType, ExpectedBucketOwner)
+    limit = page_size(MaxKeys, "max-keys")
+    after = StartAfter or ""
+    if ContinuationToken is not None:
+        after = decode_token(ContinuationToken)
+    page = await call.core.objects.list(bucket, Prefix or "", Delimiter or "", after, limit)
+    return {
+        "Name": Bucket,
+        "Prefix": Prefix or "",
+        "StartAfter": StartAfter or None,
+        "ContinuationToken": ContinuationToken,
+        "NextContinuationToken": encode_token(page.last) if page.truncated else None,
+        "KeyCount": len(page.rows) + len(page.prefixes),
+        "MaxKeys": limit,
+        "Delimiter": Delimiter or None,
+        "EncodingType": EncodingType,
+        "IsTruncated": page.truncated,
+        "Contents": await _contents(page, Owners(call) if FetchOwner else None),
+        "CommonPrefixes": common_prefixes(page),
+    }
+
+
+@operation(ignores=_NO_RESTORES)
+async def list_object_versions(
+    call: Call,
+    *,
+    Bucket: str,
+    Delimiter: str | None = None,
+    EncodingType: str | None = None,
+    KeyMarker: str | None = None,
+    MaxKeys: int | None = None,
+    Prefix: str | None = None,
+    VersionIdMarker: str | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """Every version: in a bucket that was never versioned, each object is its own ``null`` version."""
+    bucket = await _open(call, "s3:ListBucketVersions", Bucket, Prefix, EncodingType, ExpectedBucketOwner)
+    limit = page_size(MaxKeys, "max-keys")
+    if VersionIdMarker and not KeyMarker:
+        raise InvalidArgument(
+            "A version-id marker cannot be specified without a key marker.",
+            ArgumentName="version-id-marker",
+            ArgumentValue=VersionIdMarker,
+        )
+    if VersionIdMarker and VersionIdMarker != "null":
+        raise InvalidArgument(
+            "Invalid version id specified", ArgumentName="version-id-marker", ArgumentValue=VersionIdMarker
+        )
+    page = await call.core.objects.list(bucket, Prefix or "", Delimiter or "", KeyMarker or "", limit)
+    versions = await _contents(page, Owners(call))
+    for version in versions:
+        version["VersionId"] = "null"
+        version["IsLatest"] = True
+    rolled_up = bool(page.prefixes) and page.last == page.prefixes[-1]
+    return {
+        "Name": Bucket,
+        "Prefix": Prefix or "",
+        "KeyMarker": KeyMarker or "",
+        "VersionIdMarker": VersionIdMarker or "",
+        "NextKeyMarker": page.last.decode() if page.truncated else None,
+        "NextVersionIdMarker": "null" if page.truncated and not rolled_up else None,
+        "MaxKeys": limit,
+        "Delimiter": Delimiter or None,
+        "EncodingType": EncodingType,
+        "IsTruncated": page.truncated,
+        "Versions": versions,
+        "CommonPrefixes": common_prefixes(page),
+    }
+
+
+async def _open(
+    call: Call,
+    action: str,
+    name: str,
+    prefix: str | None,
+    encoding_type: str | None,
+    expected_owner: str | None,
+) -> Bucket:
+    if encoding_type not in (None, "url"):
+        raise InvalidArgument(
+            "Invalid Encoding Method specified in Request",
+            ArgumentName="encoding-type",
+            ArgumentValue=encoding_type,
+        )
+    return await open_bucket(call, action, name, prefix or None, expected_owner)
+
+
+class Owners:
+    """Owners as a listing shows them, each looked up once."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._known: dict[str, dict[str, str]] = {}
+
+    async def get(self, user_id: str) -> dict[str, str]:
+        found = self._known.get(user_id)
+        if found is None:
+            found = self._known[user_id] = await owner_of(self._call, user_id)
+        return found
+
+
+async def _contents(page: Page, owners: Owners | None) -> list[dict[str, Any]]:
+    entries = []
+    for key, size, etag, modified_at, storage_class, owner_id, algorithm, kind in page.rows:
+        entry: dict[str, Any] = {
+            "Key": key.decode(),
+            "LastModified": modified_at,
+            "ETag": f'"{etag}"',
+            "Size": size,
+            "StorageClass": storage_class,
+        }
+        if algorithm is not None:
+            entry["ChecksumAlgorithm"] = [algorithm]
+            entry["ChecksumType"] = kind
+        if owners is not None:
+            entry["Owner"] = await owners.get(owner_id)
+        entries.append(entry)
+    return entries
+
+
+def common_prefixes(page: Page) -> list[dict[str, str]]:
+    return [{"Prefix": prefix.decode()} for prefix in page.prefixes]
+
+
+def page_size(wanted: int | None, argument: str) -> int:
+    """How many entries a page may have; more than 1,000 are never given. Raises InvalidArgument."""
+    if wanted is None:
+        return MAX_KEYS
+    if not 0 <= wanted <= 2**31 - 1:
+        raise InvalidArgument(
+            f"Argument {argument} must be an integer between 0 and 2147483647",
+            ArgumentName=argument,
+            ArgumentValue=str(wanted),
+        )
+    return min(wanted, MAX_KEYS)
+
+
+def encode_token(last: bytes) -> str:
+    """A continuation token: where to go on, with a checksum against made-up ones. It grants nothing."""
+    return base64.urlsafe_b64encode(zlib.crc32(last).to_bytes(4, "big") + last).decode()
+
+
+def decode_token(token: str) -> str:
+    try:
+        raw = base64.b64decode(token, altchars=b"-_", validate=True)
+        if len(raw) > 4 and int.from_bytes(raw[:4], "big") == zlib.crc32(raw[4:]):
+            return raw[4:].decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        pass
+    raise InvalidArgument(
+        "The continuation token provided is incorrect", ArgumentName="continuation-token", ArgumentValue=token
+    )

@@ -1,0 +1,387 @@
+"""Multipart uploads, and what is known of the parts of a finished one."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from gateway import checksums
+from gateway.catalog.rows import attributes_from_json
+from gateway.s3.call import Call
+from gateway.s3.errors import InvalidArgument, InvalidRequest, MalformedXML
+from gateway.s3.operations.common import (
+    attributes_from,
+    check_version,
+    checks_from,
+    checksum_members,
+    chosen_checksum,
+    open_bucket,
+    owner_of,
+    parse_tag_header,
+    quoted,
+    refuse_acl,
+    write_conditions,
+)
+from gateway.s3.operations.listing import Owners, common_prefixes, page_size
+from gateway.s3.operations.registry import operation
+from gateway.types import Checksum, ObjectInfo, ObjectPart, Part, Upload
+from gateway.uploads import ChosenPart
+
+_ATTRIBUTES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
+
+
+@operation
+async def create_multipart_upload(
+    call: Call,
+    *,
+    Bucket: str,
+    Key: str,
+    ACL: str | None = None,
+    CacheControl: str | None = None,
+    ChecksumAlgorithm: str | None = None,
+    ChecksumType: str | None = None,
+    ContentDisposition: str | None = None,
+    ContentEncoding: str | None = None,
+    ContentLanguage: str | None = None,
+    ContentType: str | None = None,
+    Expires: str | None = None,
+    Metadata: dict[str, str] | None = None,
+    StorageClass: str | None = None,
+    Tagging: str | None = None,
+    WebsiteRedirectLocation: str | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """Begin an upload; what describes the object is said here."""
+    members = locals()
+    bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
+    refuse_acl(ACL)
+    upload = await call.core.uploads.create(
+        bucket,
+        Key,
+        attributes_from(members, parse_tag_header(Tagging)),
+        owner_id=bucket.owner_id,
+        checksum_algorithm=ChecksumAlgorithm,
+        checksum_type=_checksum_type(ChecksumAlgorithm, ChecksumType),
+    )
+    return {
+        "Bucket": Bucket,
+        "Key": Key,
+        "UploadId": upload.id,
+        "ChecksumAlgorithm": upload.checksum_algorithm,
+        "ChecksumType": upload.checksum_type,
+    }
+
+
+def _checksum_type(algorithm: str | None, kind: str | None) -> str | None:
+    """How the parts' checksums make the object's: the asked way, or the algorithm's usual one."""
+    if algorithm is None:
+        if kind is not None:
+            raise InvalidRequest("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+        return None
+    if algorithm not in checksums.ALGORITHMS:
+        raise InvalidRequest("Checksum algorithm provided is unsupported. Please try again with any of the valid types")
+    allowed = checksums.MULTIPART_TYPES[algorithm]
+    if kind is None:
+        return allowed[0]
+    if kind not in allowed:
+        raise InvalidRequest(
+            f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum algorithm."
+        )
+    return kind
+
+
+@operation
+async def upload_part(
+    call: Call,
+    *,
+    Bucket: str,
+    Key: str,
+    PartNumber: int,
+    UploadId: str,
+    Body: Any = None,
+    ContentLength: int | None = None,
+    ContentMD5: str | None = None,
+    ChecksumAlgorithm: str | None = None,
+    ChecksumCRC32: str | None = None,
+    ChecksumCRC32C: str | None = None,
+    ChecksumCRC64NVME: str | None = None,
+    ChecksumSHA1: str | None = None,
+    ChecksumSHA256: str | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """Store one part, replacing one of the same number."""
+    members = locals()
+    bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
+    check_part_number(call, PartNumber)
+    call.body.require_length()
+    upload = await call.core.uploads.find(bucket, Key, UploadId)
+    checks = checks_from(
+        call, members, limit=call.core.uploads.limits.max_part, algorithm=upload.checksum_algorithm
+    )
+    told = checks.value is not None or checks.trailer is not None
+    if upload.checksum_algorithm is not None and checks.algorithm != upload.checksum_algorithm:
+        raise InvalidRequest(
+            f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower()}, "
+            f"actual checksum Type: {checks.algorithm.lower()}"
+        )
+    part = await call.core.uploads.put_part(bucket, upload, PartNumber, call.body, checks)
+    shown = checksum_members(part.checksum, with_type=False) if told or upload.checksum_algorithm else {}
+    return {"ETag": quoted(part.etag), **shown}
+
+
+def check_part_number(call: Call, number: int) -> None:
+    """Raises InvalidArgument outside of 1 to 10,000."""
+    most = call.core.uploads.limits.max_parts
+    if not 1 <= number <= most:
+        raise InvalidArgument(
+            f"Part number must be an integer between 1 and {most}, inclusive",
+            ArgumentName="partNumber",
+            ArgumentValue=str(number),
+        )
+
+
+def part_checksum(upload: Upload, part: Part) -> dict[str, str]:
+    """A part's checksum, where the upload asked for one."""
+    return checksum_members(part.checksum, with_type=False) if upload.checksum_algorithm else {}
+
+
+@operation
+async def complete_multipart_upload(
+    call: Call,
+    *,
+    Bucket: str,
+    Key: str,
+    UploadId: str,
+    MultipartUpload: dict[str, Any] | None = None,
+    ChecksumCRC32: str | None = None,
+    ChecksumCRC32C: str | None = None,
+    ChecksumCRC64NVME: str | None = None,
+    ChecksumSHA1: str | None = None,
+    ChecksumSHA256: str | None = None,
+    ChecksumType: str | None = None,
+    MpuObjectSize: int | None = None,
+    IfMatch: str | None = None,
+    IfNoneMatch: str | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """Make the named parts one object. Repeating a completion answers the same."""
+    members = locals()
+    bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
+    chosen = _chosen_parts(call, UploadId, (MultipartUpload or {}).get("Parts") or [])
+    done = await call.core.uploads.completed(bucket, Key, UploadId)
+    if done is not None and [(part.number, part.etag) for part in chosen] == done.parts:
+        return _completion(call, Bucket, Key, done.etag, done.checksum)
+    upload = await call.core.uploads.find(bucket, Key, UploadId)
+    if ChecksumType is not None and ChecksumType != (upload.checksum_type or "FULL_OBJECT"):
+        raise InvalidRequest(
+            f"The upload was created using the {upload.checksum_type or 'FULL_OBJECT'} checksum mode. "
+            "The complete request must use the same checksum mode."
+        )
+    info = await call.core.uploads.complete(
+        bucket,
+        upload,
+        chosen,
+        whole=chosen_checksum(members),
+        size=MpuObjectSize,
+        conditions=write_conditions(IfMatch, IfNoneMatch),
+    )
+    return _completion(call, Bucket, Key, info.etag, info.checksum)
+
+
+def _chosen_parts(call: Call, upload_id: str, parts: list[dict[str, Any]]) -> list[ChosenPart]:
+    if not parts:
+        raise MalformedXML
+    if len(parts) > call.core.uploads.limits.max_parts:
+        raise InvalidRequest("Part number must be an integer between 1 and 10000, inclusive")
+    chosen = []
+    for part in parts:
+        if part.get("PartNumber") is None or part.get("ETag") is None:
+            raise MalformedXML
+        chosen.append(ChosenPart(part["PartNumber"], part["ETag"].strip().strip('"'), chosen_checksum(part)))
+    return chosen
+
+
+def _completion(call: Call, bucket: str, key: str, etag: str, checksum: Checksum | None) -> dict[str, Any]:
+    scheme = "https" if call.secure else "http"
+    return {
+        "Location": f"{scheme}://{call.host}/{quote(bucket)}/{quote(key)}",
+        "Bucket": bucket,
+        "Key": key,
+        "ETag": quoted(etag),
+        **checksum_members(checksum),
+    }
+
+
+@operation
+async def abort_multipart_upload(
+    call: Call, *, Bucket: str, Key: str, UploadId: str, ExpectedBucketOwner: str | None = None
+) -> dict[str, Any]:
+    """End an upload; its parts go."""
+    bucket = await open_bucket(call, "s3:AbortMultipartUpload", Bucket, Key, ExpectedBucketOwner)
+    await call.core.uploads.abort(bucket, Key, UploadId)
+    return {}
+
+
+@operation
+async def list_parts(
+    call: Call,
+    *,
+    Bucket: str,
+    Key: str,
+    UploadId: str,
+    MaxParts: int | None = None,
+    PartNumberMarker: int | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """The parts that were uploaded, in the order of their numbers."""
+    bucket = await open_bucket(call, "s3:ListMultipartUploadParts", Bucket, Key, ExpectedBucketOwner)
+    upload = await call.core.uploads.find(bucket, Key, UploadId)
+    limit = page_size(MaxParts, "max-parts")
+    after = PartNumberMarker or 0
+    parts = await call.core.uploads.parts(upload, after, limit + 1) if limit else []
+    page = parts[:limit]
+    owner = await owner_of(call, upload.owner_id)
+    return {
+        "Bucket": Bucket,
+        "Key": Key,
+        "UploadId": UploadId,
+        "PartNumberMarker": after,
+        "NextPartNumberMarker": page[-1].number if page else 0,
+        "MaxParts": limit,
+        "IsTruncated": len(parts) > limit,
+        "Parts": [
+            {
+                "PartNumber": part.number,
+                "LastModified": part.modified_at,
+                "ETag": quoted(part.etag),
+                "Size": part.size,
+                **part_checksum(upload, part),
+            }
+            for part in page
+        ],
+        "Initiator": owner,
+        "Owner": owner,
+        "StorageClass": upload.attributes.storage_class,
+        "ChecksumAlgorithm": upload.checksum_algorithm,
+        "ChecksumType": upload.checksum_type,
+    }
+
+
+@operation
+async def list_multipart_uploads(
+    call: Call,
+    *,
+    Bucket: str,
+    Delimiter: str | None = None,
+    EncodingType: str | None = None,
+    KeyMarker: str | None = None,
+    MaxUploads: int | None = None,
+    Prefix: str | None = None,
+    UploadIdMarker: str | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """Uploads under way, in the order of their keys."""
+    bucket = await open_bucket(call, "s3:ListBucketMultipartUploads", Bucket, Prefix or None, ExpectedBucketOwner)
+    if EncodingType not in (None, "url"):
+        raise InvalidArgument(
+            "Invalid Encoding Method specified in Request", ArgumentName="encoding-type", ArgumentValue=EncodingType
+        )
+    limit = page_size(MaxUploads, "max-uploads")
+    # Without an id marker, a key marker is past all uploads of that key.
+    marker = (KeyMarker or "", (UploadIdMarker or "\U0010ffff") if KeyMarker else "")
+    page = await call.core.uploads.list(bucket, Prefix or "", Delimiter or "", *marker, limit)
+    owners = Owners(call)
+    uploads = []
+    for key, upload_id, initiated_at, owner_id, attributes, algorithm, kind in page.rows:
+        owner = await owners.get(owner_id)
+        uploads.append(
+            {
+                "Key": key.decode(),
+                "UploadId": upload_id,
+                "Initiated": initiated_at,
+                "StorageClass": attributes_from_json(attributes).storage_class,
+                "Owner": owner,
+                "Initiator": owner,
+                "ChecksumAlgorithm": algorithm,
+                "ChecksumType": kind,
+            }
+        )
+    ends_in_upload = bool(page.rows) and page.last == page.rows[-1][0]
+    return {
+        "Bucket": Bucket,
+        "KeyMarker": KeyMarker or "",
+        "UploadIdMarker": UploadIdMarker or "",
+        "NextKeyMarker": page.last.decode() if page.truncated else None,
+        "NextUploadIdMarker": page.rows[-1][1] if page.truncated and ends_in_upload else None,
+        "Prefix": Prefix or None,
+        "Delimiter": Delimiter or None,
+        "EncodingType": EncodingType,
+        "MaxUploads": limit,
+        "IsTruncated": page.truncated,
+        "Uploads": uploads,
+        "CommonPrefixes": common_prefixes(page),
+    }
+
+
+@operation
+async def get_object_attributes(
+    call: Call,
+    *,
+    Bucket: str,
+    Key: str,
+    ObjectAttributes: list[str],
+    VersionId: str | None = None,
+    MaxParts: int | None = None,
+    PartNumberMarker: int | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """Chosen facts about an object: its ETag, checksum, parts, storage class and size."""
+    bucket = await open_bucket(call, "s3:GetObjectAttributes", Bucket, Key, ExpectedBucketOwner)
+    check_version(VersionId, Bucket, Key)
+    wanted = {name.strip() for item in ObjectAttributes for name in item.split(",")}
+    if not wanted <= _ATTRIBUTES or not wanted:
+        raise InvalidArgument(
+            "Invalid attribute name specified.",
+            ArgumentName="x-amz-object-attributes",
+            ArgumentValue=",".join(ObjectAttributes),
+        )
+    info = await call.core.objects.find(bucket, Key)
+    result: dict[str, Any] = {"LastModified": info.modified_at}
+    if "ETag" in wanted:
+        result["ETag"] = info.etag
+    if "Checksum" in wanted and info.checksum is not None:
+        result["Checksum"] = checksum_members(info.checksum)
+    if "ObjectParts" in wanted and info.parts:
+        result["ObjectParts"] = _object_parts(info, await call.core.objects.parts(info), PartNumberMarker, MaxParts)
+    if "StorageClass" in wanted:
+        result["StorageClass"] = info.attributes.storage_class
+    if "ObjectSize" in wanted:
+        result["ObjectSize"] = info.size
+    return result
+
+
+def _object_parts(
+    info: ObjectInfo, parts: list[ObjectPart], marker: int | None, most: int | None
+) -> dict[str, Any]:
+    """The parts of an object; AWS tells them one by one only where each has a checksum."""
+    shown = [part for part in parts if part.checksum is not None]
+    if not shown or info.checksum is None:
+        return {"TotalPartsCount": len(parts)}
+    limit = page_size(most, "max-parts")
+    rest = [part for part in shown if part.number > (marker or 0)]
+    page = rest[:limit]
+    return {
+        "TotalPartsCount": len(parts),
+        "PartNumberMarker": marker or 0,
+        "NextPartNumberMarker": page[-1].number if page else 0,
+        "MaxParts": limit,
+        "IsTruncated": len(rest) > limit,
+        "Parts": [
+            {
+                "PartNumber": part.number,
+                "Size": part.size,
+                f"Checksum{info.checksum.algorithm}": part.checksum,
+            }
+            for part in page
+        ],
+    }

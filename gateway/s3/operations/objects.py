@@ -1,0 +1,282 @@
+"""Putting, getting, heading and deleting objects."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from backends.base import ByteRange
+from gateway.conditions import WriteConditions
+from gateway.errors import GatewayError, RangeNotSatisfiable
+from gateway.objects import parse_range, resolve_range
+from gateway.s3.call import Call
+from gateway.s3.errors import (
+    InvalidArgument,
+    InvalidPartNumber,
+    InvalidRequest,
+    MalformedXML,
+    S3Error,
+    to_s3_error,
+)
+from gateway.s3.operations.common import (
+    attributes_from,
+    check_version,
+    checks_from,
+    checksum_members,
+    millis,
+    object_members,
+    open_bucket,
+    parse_tag_header,
+    quoted,
+    read_conditions,
+    refuse_acl,
+    write_conditions,
+)
+from gateway.s3.operations.registry import operation
+from gateway.types import Bucket, ObjectInfo
+
+MAX_DELETES = 1000
+
+
+@operation
+async def put_object(
+    call: Call,
+    *,
+    Bucket: str,
+    Key: str,
+    Body: Any = None,
+    ACL: str | None = None,
+    CacheControl: str | None = None,
+    ContentDisposition: str | None = None,
+    ContentEncoding: str | None = None,
+    ContentLanguage: str | None = None,
+    ContentLength: int | None = None,
+    ContentMD5: str | None = None,
+    ContentType: str | None = None,
+    ChecksumAlgorithm: str | None = None,
+    ChecksumCRC32: str | None = None,
+    ChecksumCRC32C: str | None = None,
+    ChecksumCRC64NVME: str | None = None,
+    ChecksumSHA1: str | None = None,
+    ChecksumSHA256: str | None = None,
+    Expires: str | None = None,
+    IfMatch: str | None = None,
+    IfNoneMatch: str | None = None,
+    Metadata: dict[str, str] | None = None,
+    StorageClass: str | None = None,
+    WebsiteRedirectLocation: str | None = None,
+    Tagging: str | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """Store the body under the key, replacing what was there."""
+    members = locals()
+    bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
+    call.body.require_length()
+    refuse_acl(ACL)
+    info = await call.core.objects.put(
+        bucket,
+        Key,
+        call.body,
+        attributes_from(members, parse_tag_header(Tagging)),
+        checks_from(call, members, limit=call.core.settings.max_put_size),
+        owner_id=bucket.owner_id,
+        conditions=write_conditions(IfMatch, IfNoneMatch),
+    )
+    return {"ETag": quoted(info.etag), **checksum_members(info.checksum)}
+
+
+@operation
+async def get_object(
+    call: Call,
+    *,
+    Bucket: str,
+    Key: str,
+    IfMatch: str | None = None,
+    IfModifiedSince: datetime | None = None,
+    IfNoneMatch: str | None = None,
+    IfUnmodifiedSince: datetime | None = None,
+    Range: str | None = None,
+    PartNumber: int | None = None,
+    ResponseCacheControl: str | None = None,
+    ResponseContentDisposition: str | None = None,
+    ResponseContentEncoding: str | None = None,
+    ResponseContentLanguage: str | None = None,
+    ResponseContentType: str | None = None,
+    ResponseExpires: str | None = None,
+    VersionId: str | None = None,
+    ChecksumMode: str | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """An object's bytes, or those of a range or a part."""
+    bucket, info, span, result = await _look(call, "s3:GetObject", locals())
+    opened = await call.core.objects.open(bucket, Key, info, span)
+    if opened.info is not info:  # overwritten and collected since: answer with what is there now
+        info = opened.info
+        result = {**object_members(info), **_overrides(locals())}
+        result["ContentLength"] = opened.span.stop - opened.span.start
+    result["Body"] = opened.body
+    if info.attributes.tags:
+        result["TagCount"] = len(info.attributes.tags)
+    return result
+
+
+@operation
+async def head_object(
+    call: Call,
+    *,
+    Bucket: str,
+    Key: str,
+    IfMatch: str | None = None,
+    IfModifiedSince: datetime | None = None,
+    IfNoneMatch: str | None = None,
+    IfUnmodifiedSince: datetime | None = None,
+    Range: str | None = None,
+    PartNumber: int | None = None,
+    ResponseCacheControl: str | None = None,
+    ResponseContentDisposition: str | None = None,
+    ResponseContentEncoding: str | None = None,
+    ResponseContentLanguage: str | None = None,
+    ResponseContentType: str | None = None,
+    ResponseExpires: str | None = None,
+    VersionId: str | None = None,
+    ChecksumMode: str | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """What GET would tell, without the bytes."""
+    _, _, _, result = await _look(call, "s3:GetObject", locals())
+    return result
+
+
+async def _look(
+    call: Call, action: str, members: dict[str, Any]
+) -> tuple[Bucket, ObjectInfo, ByteRange, dict[str, Any]]:
+    """The object that a GET or HEAD means, the span it wants and the headers it gets."""
+    name, key = members["Bucket"], members["Key"]
+    bucket = await open_bucket(call, action, name, key, members["ExpectedBucketOwner"])
+    check_version(members["VersionId"], name, key)
+    info = await call.core.objects.head(
+        bucket,
+        key,
+        read_conditions(
+            members["IfMatch"], members["IfNoneMatch"], members["IfModifiedSince"], members["IfUnmodifiedSince"]
+        ),
+    )
+    result = object_members(info)
+    span = ByteRange(0, info.content.size)
+    wanted = parse_range(members["Range"]) if members["Range"] is not None else None
+    if members["PartNumber"] is not None:
+        if members["Range"] is not None:
+            raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
+        span = await _part_span(call, info, members["PartNumber"], result)
+    elif wanted is not None:
+        found = resolve_range(wanted, info.content.size)
+        if found is None:
+            raise RangeNotSatisfiable(wanted.header, info.content.size)
+        span = found
+        result["ContentRange"] = f"bytes {span.start}-{span.stop - 1}/{info.content.size}"
+    elif members["ChecksumMode"] == "ENABLED":
+        result.update(checksum_members(info.checksum))
+    result["ContentLength"] = span.stop - span.start
+    result.update(_overrides(members))
+    return bucket, info, span, result
+
+
+async def _part_span(call: Call, info: ObjectInfo, number: int, result: dict[str, Any]) -> ByteRange:
+    """The span of one part of an object; an object put whole is its own part 1."""
+    if not 1 <= number <= call.core.settings.max_parts:
+        raise InvalidArgument(
+            f"Part number must be an integer between 1 and {call.core.settings.max_parts}, inclusive",
+            ArgumentName="partNumber",
+            ArgumentValue=str(number),
+        )
+    parts = await call.core.objects.parts(info)
+    size = info.content.size
+    if not parts:
+        if number != 1:
+            raise InvalidPartNumber(PartNumberRequested=str(number), ActualPartCount="1")
+        span = ByteRange(0, size)
+    else:
+        result["PartsCount"] = len(parts)
+        chosen = next((part for part in parts if part.number == number), None)
+        if chosen is None:
+            raise InvalidPartNumber(PartNumberRequested=str(number), ActualPartCount=str(len(parts)))
+        span = ByteRange(chosen.offset, chosen.offset + chosen.size)
+    if span.stop > span.start:
+        result["ContentRange"] = f"bytes {span.start}-{span.stop - 1}/{size}"
+    return span
+
+
+def _overrides(members: dict[str, Any]) -> dict[str, Any]:
+    """The ``response-*`` parameters: what the caller wants in place of the stored headers."""
+    return {
+        name: value
+        for name in (
+            "CacheControl",
+            "ContentDisposition",
+            "ContentEncoding",
+            "ContentLanguage",
+            "ContentType",
+            "Expires",
+        )
+        if (value := members["Response" + name]) is not None
+    }
+
+
+@operation
+async def delete_object(
+    call: Call,
+    *,
+    Bucket: str,
+    Key: str,
+    VersionId: str | None = None,
+    IfMatch: str | None = None,
+    IfMatchLastModifiedTime: datetime | None = None,
+    IfMatchSize: int | None = None,
+    ExpectedBucketOwner: str | None = None,
+) -> dict[str, Any]:
+    """Remove a key; removing an absent key succeeds, as S3 promises."""
+    bucket = await open_bucket(call, "s3:DeleteObject", Bucket, Key, ExpectedBucketOwner)
+    conditions = WriteConditions(
+        if_match=IfMatch, if_match_modified_at=millis(IfMatchLastModifiedTime), if_match_size=IfMatchSize
+    )
+    if VersionId is None or VersionId == "null":
+        await call.core.objects.delete(bucket, Key, conditions)
+        return {}
+    raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=VersionId)
+
+
+@operation(ignores={"ChecksumAlgorithm": "the checksum itself is verified with the XML body"})
+async def delete_objects(
+    call: Call, *, Bucket: str, Delete: dict[str, Any], ExpectedBucketOwner: str | None = None
+) -> dict[str, Any]:
+    """Remove up to 1,000 keys; each succeeds or fails on its own."""
+    bucket = await open_bucket(call, "s3:DeleteObject", Bucket, None, ExpectedBucketOwner)
+    wanted = Delete.get("Objects") or []
+    if not wanted or len(wanted) > MAX_DELETES or any(not item.get("Key") for item in wanted):
+        raise MalformedXML
+    outcomes = await asyncio.gather(*(_delete_one(call, bucket, item) for item in wanted))
+    deleted, errors = [], []
+    for item, error in zip(wanted, outcomes, strict=True):
+        entry = {"Key": item["Key"], "VersionId": item.get("VersionId")}
+        if error is None:
+            deleted.append(entry)
+        else:
+            errors.append({**entry, "Code": error.code, "Message": error.message})
+    return {"Deleted": [] if Delete.get("Quiet") else deleted, "Errors": errors}
+
+
+async def _delete_one(call: Call, bucket: Bucket, item: dict[str, Any]) -> S3Error | None:
+    conditions = WriteConditions(
+        if_match=item.get("ETag"),
+        if_match_modified_at=millis(item.get("LastModifiedTime")),
+        if_match_size=item.get("Size"),
+    )
+    try:
+        if item.get("VersionId") not in (None, "null"):
+            raise InvalidArgument("Invalid version id specified")
+        await call.core.objects.delete(bucket, item["Key"], conditions)
+    except (GatewayError, S3Error) as error:
+        return to_s3_error(error)
+    return None
+
