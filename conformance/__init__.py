@@ -1,0 +1,1 @@
+"""Public suites and other servers as judges of the gateway. Not part of the product."""
