@@ -59,9 +59,7 @@ class Gateway:
 
     def user(self, name: str, display_name: str, email: str, tenant: str) -> tuple[Credentials, dict[str, Any]]:
         """Make a user with a key; its credentials, and the user as the gateway shows it."""
-        user = self.nexus(
-            "admin", "create-user", name, "--name", display_name, "--email", email, "--tenant", tenant
-        )
+        user = self.nexus("admin", "create-user", name, "--name", display_name, "--email", email, "--tenant", tenant)
         key = self.nexus("admin", "create-user-key", name)
         _, key_id, secret = key["api_key"].split("_")
         return Credentials(name, key_id, secret), user

@@ -1,6 +1,6 @@
 """Run ceph/s3-tests from a checkout against a gateway, and print passed and failed by feature group.
 
-    python -m conformance.s3tests CHECKOUT [--all] [-k EXPRESSION] [--workers 2] [--list-failed]
+python -m conformance.s3tests CHECKOUT [--all] [-k EXPRESSION] [--workers 2] [--list-failed]
 """
 
 from __future__ import annotations

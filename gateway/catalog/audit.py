@@ -46,9 +46,7 @@ def objects_without_blobs(limit: int) -> Program[list[Row]]:
             + " UNION SELECT p.store_id, p.scope, p.digest FROM parts AS p WHERE p.digest IS NOT NULL AND "
             + missing.format("p", "p")
             + " UNION SELECT m.store_id, m.scope, k.digest FROM manifest_blocks AS k JOIN manifests AS m"
-            " ON m.id = k.manifest_id WHERE m.dead_since IS NULL AND "
-            + missing.format("m", "k")
-            + " LIMIT ?",
+            " ON m.id = k.manifest_id WHERE m.dead_since IS NULL AND " + missing.format("m", "k") + " LIMIT ?",
             (limit,),
         )
     )

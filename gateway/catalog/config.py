@@ -41,9 +41,7 @@ def load_mounts() -> Program[list[Mount]]:
     return [Mount(point, store, priority, bool(readonly), at) for point, store, priority, readonly, at in rows]
 
 
-def add_mount(
-    mount: Mount, store: StoreRow, identity: str, bucket: Bucket | None
-) -> Program[Mount]:
+def add_mount(mount: Mount, store: StoreRow, identity: str, bucket: Bucket | None) -> Program[Mount]:
     """Point a mount at a store, known or new (``identity`` decides), and make its bucket where that is missing.
 
     Raises MountExists.

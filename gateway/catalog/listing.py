@@ -55,9 +55,7 @@ def list_objects(bucket_id: int, prefix: bytes, delimiter: bytes, after: bytes, 
     return (yield from _rolled_up(bucket_id, prefix, delimiter, start, end, limit))
 
 
-def _rolled_up(
-    bucket_id: int, prefix: bytes, delimiter: bytes, start: bytes, end: bytes, limit: int
-) -> Program[Page]:
+def _rolled_up(bucket_id: int, prefix: bytes, delimiter: bytes, start: bytes, end: bytes, limit: int) -> Program[Page]:
     rows: list[Row] = []
     prefixes: list[bytes] = []
     last = b""

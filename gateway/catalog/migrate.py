@@ -28,7 +28,9 @@ def migrate(conn: sqlite3.Connection) -> None:
     done = {number for (number,) in conn.execute("SELECT number FROM schema_migrations")}
     known = migrations()
     if done and max(done) > known[-1][0]:
-        raise CatalogTooNew(f"the catalog has schema {max(done)}, this release knows {known[-1][0]}: upgrade the gateway")
+        raise CatalogTooNew(
+            f"the catalog has schema {max(done)}, this release knows {known[-1][0]}: upgrade the gateway"
+        )
     for number, script in known:
         if number in done:
             continue

@@ -128,7 +128,9 @@ def _store(new: NewObject, content: Content, old: tuple[Any, ...] | None) -> Pro
     )
 
 
-def copy_object(new: NewObject, source_id: int, source_etag: str, source_content: Content, seen: int) -> Program[ObjectInfo]:
+def copy_object(
+    new: NewObject, source_id: int, source_etag: str, source_content: Content, seen: int
+) -> Program[ObjectInfo]:
     """Name the content of another object of the same store; no byte moves.
 
     Raises Conflict when the source changed meanwhile, MountsChanged when the configuration did.

@@ -12,9 +12,7 @@ OBJECT = (
     " content_type, headers, metadata, storage_class, tags, checksum_algorithm, checksum_value, checksum_type,"
     " version, parts"
 )
-PART = (
-    "number, store_id, scope, size, digest, manifest_id, etag, modified_at, checksum_algorithm, checksum_value"
-)
+PART = "number, store_id, scope, size, digest, manifest_id, etag, modified_at, checksum_algorithm, checksum_value"
 UPLOAD = "id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, checksum_algorithm, checksum_type"
 
 

@@ -120,9 +120,7 @@ def list_parts(upload_id: str, after: int, limit: int) -> Program[list[Part]]:
     return [rows.part(row) for row in found]
 
 
-def complete_upload(
-    upload: Upload, new: NewObject, chosen: Sequence[Part], seen: int
-) -> Program[ObjectInfo]:
+def complete_upload(upload: Upload, new: NewObject, chosen: Sequence[Part], seen: int) -> Program[ObjectInfo]:
     """Make the chosen parts one object, drop the others, and remember the answer: no byte moves.
 
     One of complete and abort wins: raises UploadNotFound when it is over, InvalidPart when a part was replaced
