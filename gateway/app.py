@@ -13,6 +13,7 @@ from typing import Any
 from backends.registry import identity as store_identity
 from backends.registry import mask as store_mask
 from backends.registry import open_store
+
 from gateway.auth.credentials import MasterKey, load_master_key
 from gateway.auth.keyring import KeyRing
 from gateway.auth.sigv4 import Verifier

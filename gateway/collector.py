@@ -133,9 +133,7 @@ class Collector:
         except StoreError as error:
             report.problems.append(f"store {store.info.id}: {error}")
 
-    async def _sweep_batch(
-        self, store: OpenStore, batch: Sequence[Blob], snapshot: Snapshot, report: GcReport
-    ) -> None:
+    async def _sweep_batch(self, store: OpenStore, batch: Sequence[Blob], snapshot: Snapshot, report: GcReport) -> None:
         by_scope: dict[str, list[str]] = {}
         for blob in batch:
             by_scope.setdefault(blob.name.scope, []).append(blob.name.digest)

@@ -98,8 +98,5 @@ def check_write(conditions: WriteConditions, bucket: str, key: str, present: tup
         return
     if conditions.if_match_size is not None and conditions.if_match_size != present[1]:
         raise PreconditionFailed("x-amz-if-match-size")
-    if (
-        conditions.if_match_modified_at is not None
-        and conditions.if_match_modified_at // 1000 != present[2] // 1000
-    ):
+    if conditions.if_match_modified_at is not None and conditions.if_match_modified_at // 1000 != present[2] // 1000:
         raise PreconditionFailed("x-amz-if-match-last-modified-time")

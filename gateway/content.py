@@ -247,9 +247,7 @@ class ContentStore:
                     yield chunk
             elif content.manifest_id is not None:
                 async for block in self._blocks(content.manifest_id, span):
-                    within = ByteRange(
-                        max(span.start - block.offset, 0), min(span.stop - block.offset, block.size)
-                    )
+                    within = ByteRange(max(span.start - block.offset, 0), min(span.stop - block.offset, block.size))
                     async for chunk in blob_store.get(BlobName(content.scope, block.digest), within):
                         yield chunk
         except (BlobNotFound, BlobDamaged, StoreError) as error:
@@ -371,7 +369,7 @@ class _Cutter:
         """Drop what is staged and leave what is published to the collector."""
         try:
             await self._idle()
-        except Exception:  # noqa: BLE001  # the error that led here is the one to tell
+        except Exception:  # the error that led here is the one to tell
             pass
         if self._stage is not None:
             await self._stage.discard()
@@ -403,9 +401,7 @@ class _WholeBlock:
             self._budget = None
 
 
-def _split(
-    batch: list[bytes | memoryview], at: int
-) -> tuple[list[bytes | memoryview], list[bytes | memoryview]]:
+def _split(batch: list[bytes | memoryview], at: int) -> tuple[list[bytes | memoryview], list[bytes | memoryview]]:
     """A batch cut after ``at`` bytes."""
     head: list[bytes | memoryview] = []
     for index, chunk in enumerate(batch):
@@ -433,4 +429,3 @@ def _verify(source: Source, checks: Checks, md5: bytes, checksum: bytes, sha256:
 
 def _base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
-

@@ -160,9 +160,7 @@ class Names:
 class Mounts:
     """Adding, removing and explaining mounts. Admins only: the doors see to that."""
 
-    def __init__(
-        self, catalog: Catalog, names: Names, factory: StoreFactory, *, block_size: int, region: str
-    ) -> None:
+    def __init__(self, catalog: Catalog, names: Names, factory: StoreFactory, *, block_size: int, region: str) -> None:
         self._catalog = catalog
         self._names = names
         self._factory = factory
@@ -205,10 +203,6 @@ class Mounts:
         """Forget a mount; what its store holds stays. Raises MountNotFound."""
         await self._catalog.write(config.remove_mount, check_mount_point(mount_point))
 
-    async def list(self) -> list[MountView]:
-        snapshot = await self._names.current()
-        return [self._view(mount, snapshot) for mount in sorted(snapshot.table.mounts, key=lambda m: m.mount_point)]
-
     async def explain(self, path: str) -> list[MountView]:
         """The mounts that cover a path; the first serves it."""
         snapshot = await self._names.current()
@@ -226,3 +220,7 @@ class Mounts:
             mount.created_at,
             store.problem,
         )
+
+    async def list(self) -> list[MountView]:
+        snapshot = await self._names.current()
+        return [self._view(mount, snapshot) for mount in sorted(snapshot.table.mounts, key=lambda m: m.mount_point)]

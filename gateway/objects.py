@@ -238,9 +238,7 @@ class Objects:
         """A copy between stores or scopes: a real upload, which keeps the ETag and the parts."""
         origin = snapshot.holding(source.content.store_id, f"/{source_bucket.name}/{source.key}")
         body = Bytes(self._content.read(origin, source.content, ByteRange(0, source.size)), source.size)
-        stored = await self._content.store(
-            body, store, store.scope_for(new.bucket), Checks(limit=self._max_copy)
-        )
+        stored = await self._content.store(body, store, store.scope_for(new.bucket), Checks(limit=self._max_copy))
         if not source.parts and stored.etag != source.etag:
             await self._content.abandon(stored.store, stored.scope, stored.blocks)
             raise ContentUnavailable("the source's bytes do not match its ETag")
@@ -363,4 +361,3 @@ async def _prepend(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[by
     yield first
     async for chunk in rest:
         yield chunk
-

@@ -30,7 +30,7 @@ from gateway.errors import (
     UploadNotFound,
 )
 from gateway.names import Names, OpenStore, Snapshot
-from gateway.objects import ATTEMPTS, Bytes, Objects, check_key, etag_of_parts, now_ms, still_there
+from gateway.objects import ATTEMPTS, Bytes, Objects, check_key, etag_of_parts, now_ms
 from gateway.types import Attributes, Bucket, Checksum, ObjectInfo, Part, Upload
 
 
@@ -56,9 +56,7 @@ class ChosenPart:
 class Uploads:
     """Multipart uploads by bucket, key and upload id. Callers are authorised before they come here."""
 
-    def __init__(
-        self, catalog: Catalog, names: Names, content: ContentStore, objects: Objects, limits: Limits
-    ) -> None:
+    def __init__(self, catalog: Catalog, names: Names, content: ContentStore, objects: Objects, limits: Limits) -> None:
         self._catalog = catalog
         self._names = names
         self._content = content
@@ -168,22 +166,6 @@ class Uploads:
         snapshot.table.resolve_writable(f"/{bucket.name}/{key}")
         await self._catalog.write(verbs.abort_upload, upload.id, now_ms())
 
-    async def list(
-        self, bucket: Bucket, prefix: str, delimiter: str, after: str, after_id: str, limit: int
-    ) -> Page:
-        """Uploads under way, in the order of their keys and ids, past (``after``, ``after_id``)."""
-        if limit == 0:
-            return Page([], [], False, b"")
-        return await self._catalog.scan(
-            listing.list_uploads,
-            bucket.id,
-            prefix.encode(),
-            delimiter.encode(),
-            after.encode(),
-            after_id,
-            limit,
-        )
-
     # -- completion
 
     async def completed(self, bucket: Bucket, key: str, upload_id: str) -> Completed | None:
@@ -275,14 +257,25 @@ class Uploads:
             whole = checksums.combine(algorithm, whole, digest, part.size)
         return Checksum(algorithm, checksums.encode(whole))
 
+    async def list(self, bucket: Bucket, prefix: str, delimiter: str, after: str, after_id: str, limit: int) -> Page:
+        """Uploads under way, in the order of their keys and ids, past (``after``, ``after_id``)."""
+        if limit == 0:
+            return Page([], [], False, b"")
+        return await self._catalog.scan(
+            listing.list_uploads,
+            bucket.id,
+            prefix.encode(),
+            delimiter.encode(),
+            after.encode(),
+            after_id,
+            limit,
+        )
+
 
 def _layout(upload: Upload, parts: Sequence[Part]) -> str:
     """The parts' numbers, sizes and checksums, as kept with the object."""
     shown = upload.checksum_algorithm is not None
     return json.dumps(
-        [
-            [part.number, part.size, part.checksum.value if shown and part.checksum else None]
-            for part in parts
-        ],
+        [[part.number, part.size, part.checksum.value if shown and part.checksum else None] for part in parts],
         separators=(",", ":"),
     )

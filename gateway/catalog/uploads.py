@@ -91,7 +91,8 @@ def name_part(upload_id: str, part: Part, blocks: Sequence[Block], now: int) -> 
     if old:
         yield "DELETE FROM parts WHERE upload_id = ? AND number = ?", (upload_id, part.number)
         if old[0] != (content.store_id, content.scope, digest, content.manifest_id):
-            yield from release(*old[0], now)
+            store_id, scope, digest_then, manifest_then = old[0]
+            yield from release(store_id, scope, digest_then, manifest_then, now)
     checksum = part.checksum
     yield (
         f"INSERT INTO parts (upload_id, {rows.PART}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
