@@ -62,7 +62,7 @@ def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
 async def open_core(settings: Settings) -> AsyncIterator[Core]:
     """The core over a data directory, made where it is missing; closed on the way out."""
     data_dir = Path(settings.data_dir)
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True, mode=0o700)
     master_key = load_master_key(settings.master_key_text(), data_dir / MASTER_KEY_FILE)
     catalog = SqliteCatalog(data_dir / CATALOG_FILE, fsync=settings.durability == "fsync")
     factory = _store_factory(settings, master_key)
@@ -145,7 +145,7 @@ def _is_rpc(scope: dict[str, Any], path: bytes) -> bool:
     if b"X-Amz-" in scope["query_string"]:
         return False
     authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
-    if authorization is not None and not authorization[:7].lower() == b"bearer ":
+    if authorization is not None and authorization[:7].lower() != b"bearer ":
         return False
     if path.startswith(RPC_PREFIX):
         return scope["method"] == "POST" or path == RPC_PREFIX + b"status"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -59,12 +60,17 @@ PATIENCE = 200
 class Source(Protocol):
     """A body: its bytes in order, and what its sender said of it."""
 
-    length: int | None
-    """Declared number of bytes, None when the sender did not know."""
-    sha256: str | None
-    """Hex SHA-256 that the whole body must have, None when it was not signed."""
-    trailers: Mapping[str, str]
-    """Headers sent after the body; complete once the body is."""
+    @property
+    def length(self) -> int | None:
+        """Declared number of bytes, None when the sender did not know."""
+
+    @property
+    def sha256(self) -> str | None:
+        """Hex SHA-256 that the whole body must have, None when it was not signed."""
+
+    @property
+    def trailers(self) -> Mapping[str, str]:
+        """Headers sent after the body; complete once the body is."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
@@ -119,7 +125,10 @@ class ContentStore:
     # -- writing
 
     async def store(self, source: Source, store: OpenStore, scope: str, checks: Checks) -> Stored:
-        """Make a body durable. Raises DigestMismatch, IncompleteBody, EntityTooLarge, StorageFull; stores nothing then."""
+        """Make a body durable; what is raised leaves nothing behind.
+
+        Raises DigestMismatch, IncompleteBody, EntityTooLarge, StorageFull, ContentUnavailable.
+        """
         if source.length is not None and source.length > checks.limit:
             raise EntityTooLarge(source.length, checks.limit)
         try:
@@ -367,10 +376,8 @@ class _Cutter:
 
     async def abandon(self) -> None:
         """Drop what is staged and leave what is published to the collector."""
-        try:
+        with contextlib.suppress(Exception):  # the error that led here is the one to tell
             await self._idle()
-        except Exception:  # the error that led here is the one to tell
-            pass
         if self._stage is not None:
             await self._stage.discard()
         await asyncio.gather(*self._publishing, return_exceptions=True)

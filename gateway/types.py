@@ -1,4 +1,4 @@
-"""Value objects that the core, the catalog and the doors pass to one another. No behaviour beyond what a value knows."""
+"""Value objects that the core, the catalog and the doors pass to one another."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """A checksum S3 shows: algorithm (CRC32, CRC32C, CRC64NVME, SHA1, SHA256), base64 value, FULL_OBJECT or COMPOSITE."""
+    """A checksum as S3 shows it: CRC32, CRC32C, CRC64NVME, SHA1 or SHA256; base64; FULL_OBJECT or COMPOSITE."""
 
     algorithm: str
     value: str

@@ -38,7 +38,10 @@ def count_objects() -> Program[int]:
 
 def objects_without_blobs(limit: int) -> Program[list[Row]]:
     """(store, scope, digest) of contents that objects name and no row of ``blobs`` promises."""
-    missing = "NOT EXISTS (SELECT 1 FROM blobs AS x WHERE x.store_id = {0}.store_id AND x.scope = {0}.scope AND x.digest = {1}.digest)"
+    missing = (
+        "NOT EXISTS (SELECT 1 FROM blobs AS x WHERE x.store_id = {0}.store_id AND x.scope = {0}.scope"
+        " AND x.digest = {1}.digest)"
+    )
     return (
         yield (
             "SELECT o.store_id, o.scope, o.digest FROM objects AS o WHERE o.digest IS NOT NULL AND "

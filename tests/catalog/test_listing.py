@@ -23,7 +23,8 @@ async def catalog(tmp_path: Path) -> AsyncIterator[SqliteCatalog]:
 def insert(keys: list[str]) -> Program[None]:
     yield Many(
         "INSERT INTO objects (bucket_id, key, store_id, scope, size, etag, modified_at, created_at, owner_id,"
-        " content_type, storage_class, version, parts) VALUES (1, ?, 1, 'default', 0, '', 0, 0, 'u', '', 'STANDARD', 1, 0)",
+        " content_type, storage_class, version, parts)"
+        " VALUES (1, ?, 1, 'default', 0, '', 0, 0, 'u', '', 'STANDARD', 1, 0)",
         [(key.encode(),) for key in keys],
     )
 
