@@ -138,9 +138,7 @@ async def delete_bucket(call: Call, *, Bucket: str, ExpectedBucketOwner: str | N
 
 
 @operation
-async def get_bucket_location(
-    call: Call, *, Bucket: str, ExpectedBucketOwner: str | None = None
-) -> dict[str, Any]:
+async def get_bucket_location(call: Call, *, Bucket: str, ExpectedBucketOwner: str | None = None) -> dict[str, Any]:
     """The bucket's region; empty for us-east-1."""
     bucket = await open_bucket(call, "s3:GetBucketLocation", Bucket, None, ExpectedBucketOwner)
     return {"LocationConstraint": "" if bucket.region == CLASSIC else bucket.region}

@@ -7,11 +7,12 @@ import binascii
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote_plus
 
 from gateway import checksums
 from gateway.access import authorize
 from gateway.auth.chunked import strip_aws_chunked
-from gateway.conditions import ReadConditions, WriteConditions
+from gateway.conditions import ReadConditions
 from gateway.content import Checks
 from gateway.errors import UserNotFound
 from gateway.s3.call import Call
@@ -102,15 +103,6 @@ def read_conditions(
     return ReadConditions(if_match, if_none_match, millis(modified), millis(unmodified))
 
 
-def write_conditions(if_match: str | None, if_none_match: str | None) -> WriteConditions:
-    """Raises NotImplemented for an If-None-Match other than ``*``, as S3 does."""
-    if if_none_match is not None and if_none_match.strip() != "*":
-        raise NotImplemented_(
-            "A header you provided implies functionality that is not implemented", Header="If-None-Match"
-        )
-    return WriteConditions(if_match=if_match, if_none_match=if_none_match)
-
-
 def attributes_from(members: Mapping[str, Any], tags: tuple[tuple[str, str], ...] = ()) -> Attributes:
     """The attributes that a put, copy or upload gives an object, by S3's member names.
 
@@ -133,9 +125,7 @@ def attributes_from(members: Mapping[str, Any], tags: tuple[tuple[str, str], ...
     redirect = members.get("WebsiteRedirectLocation")
     if redirect is not None:
         if not redirect.startswith(("/", "http://", "https://")):
-            raise InvalidRequest(
-                "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."
-            )
+            raise InvalidRequest("The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
         headers["WebsiteRedirectLocation"] = redirect
     return Attributes(members.get("ContentType") or "binary/octet-stream", headers, metadata, storage_class, tags)
 
@@ -144,8 +134,6 @@ def parse_tag_header(text: str | None) -> tuple[tuple[str, str], ...]:
     """Tags from ``x-amz-tagging: a=1&b=2``. Raises InvalidTag, InvalidArgument."""
     if not text:
         return ()
-    from urllib.parse import unquote_plus
-
     pairs = []
     for item in text.split("&"):
         name, _, value = item.partition("=")
@@ -162,14 +150,12 @@ def parse_tag_header(text: str | None) -> tuple[tuple[str, str], ...]:
 
 
 def check_tags(pairs: list[tuple[str, str]], most: int = MAX_TAGS) -> tuple[tuple[str, str], ...]:
-    """Tags within S3's limits. Raises InvalidTag, BadRequest.
+    """Tags within S3's limits, in the order of their keys. Raises InvalidTag.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
     """
-    from gateway.s3.errors import BadRequestError
-
     if len(pairs) > most:
-        raise BadRequestError(f"Object tags cannot be greater than {most}")
+        raise InvalidTag(f"Object tags cannot be greater than {most}")
     if len({name for name, _ in pairs}) != len(pairs):
         raise InvalidTag("Cannot provide multiple Tags with the same key")
     for name, value in pairs:
@@ -179,7 +165,7 @@ def check_tags(pairs: list[tuple[str, str]], most: int = MAX_TAGS) -> tuple[tupl
             raise InvalidTag("The TagValue you have provided is invalid", TagKey=name, TagValue=value)
         if name.startswith("aws:"):
             raise InvalidTag("System tags cannot be added/updated by requester", TagKey=name)
-    return tuple(pairs)
+    return tuple(sorted(pairs))
 
 
 def checks_from(call: Call, members: Mapping[str, Any], *, limit: int, algorithm: str | None = None) -> Checks:
@@ -188,9 +174,7 @@ def checks_from(call: Call, members: Mapping[str, Any], *, limit: int, algorithm
     ``algorithm`` is what to compute when the request names none. Raises InvalidDigest, InvalidRequest.
     """
     md5 = content_md5(members.get("ContentMD5"))
-    sent = {
-        name: value for name in checksums.ALGORITHMS if (value := members.get(f"Checksum{name}")) is not None
-    }
+    sent = {name: value for name in checksums.ALGORITHMS if (value := members.get(f"Checksum{name}")) is not None}
     trailer = (call.headers.get(b"x-amz-trailer") or b"").decode("latin-1").strip().lower()
     trailing = checksums.HEADERS.get(trailer) if trailer else None
     if trailer and trailing is None:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from gateway import checksums
 from gateway.catalog.rows import attributes_from_json
+from gateway.conditions import WriteConditions
 from gateway.s3.call import Call
 from gateway.s3.errors import InvalidArgument, InvalidRequest, MalformedXML
 from gateway.s3.operations.common import (
@@ -20,7 +21,6 @@ from gateway.s3.operations.common import (
     parse_tag_header,
     quoted,
     refuse_acl,
-    write_conditions,
 )
 from gateway.s3.operations.listing import Owners, common_prefixes, page_size
 from gateway.s3.operations.registry import operation
@@ -76,11 +76,13 @@ def _checksum_type(algorithm: str | None, kind: str | None) -> str | None:
     """How the parts' checksums make the object's: the asked way, or the algorithm's usual one."""
     if algorithm is None:
         if kind is not None:
-            raise InvalidRequest("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+            raise InvalidRequest(
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header."
+            )
         return None
     if algorithm not in checksums.ALGORITHMS:
         raise InvalidRequest("Checksum algorithm provided is unsupported. Please try again with any of the valid types")
-    allowed = checksums.MULTIPART_TYPES[algorithm]
+    allowed = checksums.ALGORITHMS[algorithm].multipart_types
     if kind is None:
         return allowed[0]
     if kind not in allowed:
@@ -115,9 +117,7 @@ async def upload_part(
     check_part_number(call, PartNumber)
     call.body.require_length()
     upload = await call.core.uploads.find(bucket, Key, UploadId)
-    checks = checks_from(
-        call, members, limit=call.core.uploads.limits.max_part, algorithm=upload.checksum_algorithm
-    )
+    checks = checks_from(call, members, limit=call.core.uploads.limits.max_part, algorithm=upload.checksum_algorithm)
     told = checks.value is not None or checks.trailer is not None
     if upload.checksum_algorithm is not None and checks.algorithm != upload.checksum_algorithm:
         raise InvalidRequest(
@@ -183,7 +183,7 @@ async def complete_multipart_upload(
         chosen,
         whole=chosen_checksum(members),
         size=MpuObjectSize,
-        conditions=write_conditions(IfMatch, IfNoneMatch),
+        conditions=WriteConditions(IfMatch, IfNoneMatch),
     )
     return _completion(call, Bucket, Key, info.etag, info.checksum)
 
@@ -360,9 +360,7 @@ async def get_object_attributes(
     return result
 
 
-def _object_parts(
-    info: ObjectInfo, parts: list[ObjectPart], marker: int | None, most: int | None
-) -> dict[str, Any]:
+def _object_parts(info: ObjectInfo, parts: list[ObjectPart], marker: int | None, most: int | None) -> dict[str, Any]:
     """The parts of an object; AWS tells them one by one only where each has a checksum."""
     shown = [part for part in parts if part.checksum is not None]
     if not shown or info.checksum is None:

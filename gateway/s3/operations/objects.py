@@ -13,7 +13,7 @@ from gateway.objects import parse_range, resolve_range
 from gateway.s3.call import Call
 from gateway.s3.errors import (
     InvalidArgument,
-    InvalidPartNumber,
+    InvalidPart,
     InvalidRequest,
     MalformedXML,
     S3Error,
@@ -31,7 +31,6 @@ from gateway.s3.operations.common import (
     quoted,
     read_conditions,
     refuse_acl,
-    write_conditions,
 )
 from gateway.s3.operations.registry import operation
 from gateway.types import Bucket, ObjectInfo
@@ -81,7 +80,7 @@ async def put_object(
         attributes_from(members, parse_tag_header(Tagging)),
         checks_from(call, members, limit=call.core.settings.max_put_size),
         owner_id=bucket.owner_id,
-        conditions=write_conditions(IfMatch, IfNoneMatch),
+        conditions=WriteConditions(IfMatch, IfNoneMatch),
     )
     return {"ETag": quoted(info.etag), **checksum_members(info.checksum)}
 
@@ -194,13 +193,13 @@ async def _part_span(call: Call, info: ObjectInfo, number: int, result: dict[str
     size = info.content.size
     if not parts:
         if number != 1:
-            raise InvalidPartNumber(PartNumberRequested=str(number), ActualPartCount="1")
+            raise InvalidPart(PartNumberRequested=str(number), ActualPartCount="1")
         span = ByteRange(0, size)
     else:
         result["PartsCount"] = len(parts)
         chosen = next((part for part in parts if part.number == number), None)
         if chosen is None:
-            raise InvalidPartNumber(PartNumberRequested=str(number), ActualPartCount=str(len(parts)))
+            raise InvalidPart(PartNumberRequested=str(number), ActualPartCount=str(len(parts)))
         span = ByteRange(chosen.offset, chosen.offset + chosen.size)
     if span.stop > span.start:
         result["ContentRange"] = f"bytes {span.start}-{span.stop - 1}/{size}"
@@ -279,4 +278,3 @@ async def _delete_one(call: Call, bucket: Bucket, item: dict[str, Any]) -> S3Err
     except (GatewayError, S3Error) as error:
         return to_s3_error(error)
     return None
-

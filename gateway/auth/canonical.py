@@ -1,0 +1,92 @@
+"""What SigV4 signs of a request, from its raw bytes.
+
+S3 decodes the path and the query once and encodes what it got in one way: unreserved characters stand for themselves,
+``/`` stays in the path, all else is ``%XX``. So a client may send ``~`` or ``%7E``; neither ``//`` nor ``..`` are
+touched. A ``+`` in a query is a space, as in forms; in a path it is itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from gateway.auth.errors import InvalidURI, SignatureDoesNotMatch
+
+_PLAIN_PATH = re.compile(rb"[A-Za-z0-9\-._~/]*").fullmatch
+_PLAIN = re.compile(rb"[A-Za-z0-9\-._~]*").fullmatch
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
+
+
+def canonical_path(raw: bytes) -> bytes:
+    """The path as it is signed. Raises InvalidURI on a broken escape."""
+    if _PLAIN_PATH(raw):
+        return raw or b"/"
+    return quote_from_bytes(_decode(raw), safe="/").encode()
+
+
+def parse_query(raw: bytes) -> list[tuple[bytes, bytes]]:
+    """Names and values of a query, decoded once, in the order sent. Raises InvalidURI on a broken escape.
+
+    Whoever acts on a query must read it like this too, or it acts on something else than what was signed.
+    """
+    pairs = []
+    for item in raw.split(b"&"):
+        if item:
+            name, _, value = item.partition(b"=")
+            pairs.append((_decode(name, plus=True), _decode(value, plus=True)))
+    return pairs
+
+
+def canonical_query(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
+    encoded = sorted([(_encode(name), _encode(value)) for name, value in pairs])
+    return b"&".join([name + b"=" + value for name, value in encoded])
+
+
+def merge_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by name; the values of one sent several times are joined by commas."""
+    merged: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in merged:
+            value = _fold(merged[name]) + b"," + _fold(value)
+        merged[name] = value
+    return merged
+
+
+def canonical_headers(fields: Mapping[bytes, bytes], names: Iterable[bytes]) -> bytes:
+    """The lines of the signed headers. Raises SignatureDoesNotMatch when one of them was not sent."""
+    lines = []
+    for name in names:
+        value = fields.get(name)
+        if value is None:
+            raise SignatureDoesNotMatch
+        lines.append(name + b":" + _fold(value) + b"\n")
+    return b"".join(lines)
+
+
+@functools.lru_cache(maxsize=256)
+def signed_names(text: bytes) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
+    """SignedHeaders taken apart, in order and as a set. Clients send the same few over and over."""
+    names = tuple(text.split(b";"))
+    return names, frozenset(names)
+
+
+def _decode(raw: bytes, plus: bool = False) -> bytes:
+    if plus and b"+" in raw:
+        raw = raw.replace(b"+", b" ")
+    if b"%" not in raw:
+        return raw
+    if _BAD_ESCAPE(raw):
+        raise InvalidURI
+    return unquote_to_bytes(raw)
+
+
+def _encode(text: bytes) -> bytes:
+    return text if _PLAIN(text) else quote_from_bytes(text, safe="").encode()
+
+
+def _fold(value: bytes) -> bytes:
+    if b"  " in value or b"\t" in value:
+        return b" ".join(value.split())
+    return value.strip()

@@ -1,0 +1,441 @@
+"""Signature Version 4: who sent a request, proven by header or by query.
+
+One door: every S3 request passes ``Verifier.verify`` before anything of it is acted upon, and nothing that was not
+signed decides: ``host`` and every ``x-amz-*`` header that was sent must be among the signed ones, path and query are
+signed from their raw bytes, and the body's treatment (``Payload``) comes from a signed value.
+"""
+
+from __future__ import annotations
+
+import calendar
+import functools
+import hashlib
+import hmac
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from gateway.auth.canonical import (
+    canonical_headers,
+    canonical_path,
+    canonical_query,
+    merge_headers,
+    parse_query,
+    signed_names,
+)
+from gateway.auth.chunked import Seed
+from gateway.auth.errors import (
+    AccessDenied,
+    AuthError,
+    AuthorizationHeaderMalformed,
+    AuthorizationQueryParametersError,
+    InvalidAccessKeyId,
+    InvalidArgument,
+    InvalidRequest,
+    InvalidToken,
+    RequestTimeTooSkewed,
+    SignatureDoesNotMatch,
+    Unsupported,
+)
+from gateway.auth.payload import Payload, payload_of
+from gateway.types import Principal
+
+ALGORITHM = b"AWS4-HMAC-SHA256"
+SIGV4A = b"AWS4-ECDSA-P256-SHA256"
+MAX_EXPIRES = 7 * 24 * 3600
+CACHED_KEYS = 4096
+
+_UNSIGNED = b"UNSIGNED-PAYLOAD"
+_CONTENT_SHA256 = b"x-amz-content-sha256"
+_SIGV2_PARAMETERS = frozenset({b"Signature", b"AWSAccessKeyId"})
+_SIGNED_PARAMETERS = (
+    b"X-Amz-Algorithm",
+    b"X-Amz-Credential",
+    b"X-Amz-Signature",
+    b"X-Amz-Date",
+    b"X-Amz-SignedHeaders",
+    b"X-Amz-Expires",
+)
+_CREDENTIAL_PARAMETERS = frozenset(_SIGNED_PARAMETERS[:3]) | _SIGV2_PARAMETERS
+_COMPONENTS = (b"Credential", b"SignedHeaders", b"Signature")
+
+_ACCESS_KEY = re.compile(rb"[!-.0-~]{1,128}").fullmatch
+_AMZ_DATE = re.compile(rb"[0-9]{8}T[0-9]{6}Z").fullmatch
+_DAY = re.compile(rb"[0-9]{8}").fullmatch
+_DIGITS = re.compile(rb"[0-9]{1,10}").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """A request without its body, as it came: header names in lower case, path and query undecoded."""
+
+    method: str
+    raw_path: bytes
+    query_string: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What belongs to an access key."""
+
+    secret: str = field(repr=False)
+    principal: Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A verified caller, and how the body of the request must be read."""
+
+    principal: Principal
+    payload: Payload
+
+
+class _Claim(NamedTuple):
+    """What a request says of its signature, from header or query; dates and scope are checked already."""
+
+    access_key: str
+    timestamp: bytes
+    scope: bytes
+    signed: bytes
+    signature: bytes
+    content: bytes
+    """The value of x-amz-content-sha256."""
+
+
+class _SigningKeys:
+    """Derived keys by access key and day. A changed secret derives anew."""
+
+    def __init__(self, region: str) -> None:
+        self._region = region.encode()
+        self._keys: OrderedDict[tuple[str, bytes], tuple[str, bytes]] = OrderedDict()
+
+    def get(self, access_key: str, secret: str, day: bytes) -> bytes:
+        entry = self._keys.get((access_key, day))
+        if entry is not None and entry[0] == secret:
+            self._keys.move_to_end((access_key, day))
+            return entry[1]
+        key = b"AWS4" + secret.encode()
+        for part in (day, self._region, b"s3", b"aws4_request"):
+            key = hmac.digest(key, part, "sha256")
+        self._keys[access_key, day] = (secret, key)
+        if len(self._keys) > CACHED_KEYS:
+            self._keys.popitem(last=False)
+        return key
+
+
+class Verifier:
+    """Proves who signed a request. ``find`` tells the credential of an access key, None when there is none."""
+
+    def __init__(
+        self,
+        find: Callable[[str], Awaitable[Credential | None]],
+        region: str = "us-east-1",
+        max_skew_seconds: int = 900,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._find = find
+        self._region = region
+        self._scope_tail = f"/{region}/s3/aws4_request".encode()
+        self._max_skew = max_skew_seconds
+        self._clock = clock
+        self._keys = _SigningKeys(region)
+
+    async def verify(self, head: RequestHead) -> Identity:
+        """The caller, proven. Raises an AuthError in every other case."""
+        fields = merge_headers(head.headers)
+        pairs = parse_query(head.query_string) if head.query_string else []
+        authorization = fields.get(b"authorization")
+        if pairs and not _CREDENTIAL_PARAMETERS.isdisjoint([name for name, _ in pairs]):
+            if authorization is not None:
+                raise _two_mechanisms()
+            claim = self._read_query(fields, pairs)
+            pairs = [pair for pair in pairs if pair[0] != b"X-Amz-Signature"]
+        elif authorization is not None:
+            claim = self._read_header(head.headers, fields, authorization)
+        else:
+            raise _anonymous(head.method, fields)
+        names = _check_signed(fields, claim.signed)
+        request = b"\n".join(
+            (
+                head.method.encode(),
+                canonical_path(head.raw_path),
+                canonical_query(pairs) if pairs else b"",
+                canonical_headers(fields, names),
+                claim.signed,
+                claim.content,
+            )
+        )
+        return await self._prove(claim, request)
+
+    async def _prove(self, claim: _Claim, request: bytes) -> Identity:
+        credential = await self._find(claim.access_key)
+        # An unknown key goes the same way as a wrong signature, with a secret that signs nothing.
+        secret, owner = (credential.secret, claim.access_key) if credential is not None else ("", "")
+        signing_key = self._keys.get(owner, secret, claim.scope[:8])
+        digest = hashlib.sha256(request).hexdigest().encode()
+        string = b"\n".join((ALGORITHM, claim.timestamp, claim.scope, digest))
+        expected = hmac.digest(signing_key, string, "sha256").hex().encode()
+        matches = hmac.compare_digest(expected, claim.signature)
+        if credential is None:
+            raise InvalidAccessKeyId(AWSAccessKeyId=claim.access_key)
+        if not matches:
+            raise _mismatch(claim, string, request)
+        seed = Seed(signing_key, claim.timestamp, claim.scope, expected)
+        return Identity(credential.principal, payload_of(claim.content, seed))
+
+    # -- the header
+
+    def _read_header(
+        self, headers: Sequence[tuple[bytes, bytes]], fields: Mapping[bytes, bytes], authorization: bytes
+    ) -> _Claim:
+        if b"," in authorization and sum(name == b"authorization" for name, _ in headers) > 1:
+            raise _two_mechanisms()
+        scheme, _, rest = authorization.strip().partition(b" ")
+        if scheme != ALGORITHM:
+            raise _other_scheme(scheme)
+        if b"x-amz-security-token" in fields:
+            raise InvalidToken
+        credential, signed, signature = _components(rest)
+        access_key, scope = self._scope(credential, _malformed_header)
+        timestamp, moment = _header_time(fields)
+        if timestamp[:8] != scope[:8]:
+            raise _malformed_header("Invalid credential date. Date is not the same as X-Amz-Date.")
+        now = self._clock()
+        if abs(now - moment) > self._max_skew:
+            raise RequestTimeTooSkewed(
+                RequestTime=timestamp.decode(),
+                ServerTime=_iso(now),
+                MaxAllowedSkewMilliseconds=str(self._max_skew * 1000),
+            )
+        content = fields.get(_CONTENT_SHA256)
+        if content is None:
+            raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
+        return _Claim(access_key, timestamp, scope, signed, signature, content.strip())
+
+    # -- the query
+
+    def _read_query(self, fields: Mapping[bytes, bytes], pairs: Sequence[tuple[bytes, bytes]]) -> _Claim:
+        parameters = _amz_parameters(pairs)
+        algorithm = parameters[b"X-Amz-Algorithm"]
+        if algorithm == SIGV4A:
+            raise Unsupported("AWS4-ECDSA-P256-SHA256 is not implemented")
+        if algorithm != ALGORITHM:
+            raise AuthorizationQueryParametersError('X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"')
+        access_key, scope = self._scope(parameters[b"X-Amz-Credential"], _malformed_query)
+        timestamp = parameters[b"X-Amz-Date"]
+        moment = _amz_moment(timestamp)
+        if moment is None:
+            raise AuthorizationQueryParametersError(
+                "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""
+            )
+        if timestamp[:8] != scope[:8]:
+            raise AuthorizationQueryParametersError(
+                f'Invalid credential date "{scope[:8].decode()}". '
+                f'This date is not the same as X-Amz-Date: "{timestamp[:8].decode()}".'
+            )
+        self._check_lifetime(moment, parameters[b"X-Amz-Expires"])
+        if b"x-amz-security-token" in fields or b"X-Amz-Security-Token" in parameters:
+            raise InvalidToken
+        content = _presigned_content(fields, pairs)
+        signed, signature = parameters[b"X-Amz-SignedHeaders"], parameters[b"X-Amz-Signature"]
+        return _Claim(access_key, timestamp, scope, signed, signature, content)
+
+    def _check_lifetime(self, moment: int, text: bytes) -> None:
+        if not _DIGITS(text):
+            negative = text[:1] == b"-" and _DIGITS(text[1:])
+            raise AuthorizationQueryParametersError(
+                "X-Amz-Expires must be non-negative" if negative else "X-Amz-Expires should be a number"
+            )
+        expires = int(text)
+        if expires > MAX_EXPIRES:
+            raise AuthorizationQueryParametersError(
+                "X-Amz-Expires must be less than a week (in seconds); "
+                "that is, the given X-Amz-Expires must be less than 604800 seconds"
+            )
+        now = self._clock()
+        times = {"X-Amz-Expires": str(expires), "Expires": _iso(moment + expires), "ServerTime": _iso(now)}
+        if moment - now > self._max_skew:
+            raise AccessDenied("Request is not valid yet", **times)
+        if expires == 0 or now > moment + expires:
+            raise AccessDenied("Request has expired", **times)
+
+    # -- both
+
+    def _scope(self, credential: bytes, fault: Callable[..., AuthError]) -> tuple[str, bytes]:
+        """Access key and scope of a credential, checked but for the day."""
+        access_key, _, scope = credential.partition(b"/")
+        if not (_ACCESS_KEY(access_key) and _DAY(scope[:8]) and scope[8:] == self._scope_tail):
+            raise self._scope_fault(access_key, scope, fault)
+        return access_key.decode(), scope
+
+    def _scope_fault(self, access_key: bytes, scope: bytes, fault: Callable[..., AuthError]) -> AuthError:
+        """What is wrong with a credential's scope, in S3's words."""
+        parts = [part.decode("latin-1") for part in scope.split(b"/")]
+        if not _ACCESS_KEY(access_key) or len(parts) != 4:
+            return fault('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
+        day, region, service, terminal = parts
+        if not _DAY(day.encode()):
+            return fault(
+                f'incorrect date format "{day}". This date in the credential must be in the format "yyyyMMdd".'
+            )
+        if region != self._region:
+            return fault(f"the region '{region}' is wrong; expecting '{self._region}'", Region=self._region)
+        if service != "s3":
+            return fault(f'incorrect service "{service}". This endpoint belongs to "s3".')
+        return fault(f'incorrect terminal "{terminal}". This endpoint uses "aws4_request".')
+
+
+def _components(text: bytes) -> tuple[bytes, bytes, bytes]:
+    """Credential, SignedHeaders and Signature of an Authorization header, in any order, each once."""
+    found: dict[bytes, bytes] = {}
+    for component in text.split(b","):
+        name, equals, value = component.strip().partition(b"=")
+        if not equals or name in found or name not in _COMPONENTS:
+            shown = component.strip().decode("latin-1")
+            raise _malformed_header(f'the authorization component "{shown}" is malformed.')
+        found[name] = value
+    if len(found) != len(_COMPONENTS):
+        raise _malformed_header(
+            "the authorization header requires three components: Credential, SignedHeaders, and Signature."
+        )
+    return found[b"Credential"], found[b"SignedHeaders"], found[b"Signature"]
+
+
+def _amz_parameters(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The parameters of query authentication, each sent once and none missing."""
+    found: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        if name in _SIGV2_PARAMETERS:
+            raise _sigv2()
+        if name in _SIGNED_PARAMETERS or name == b"X-Amz-Security-Token":
+            if name in found:
+                raise AuthorizationQueryParametersError(f"{name.decode()} must not be sent twice")
+            found[name] = value
+    if not all(name in found for name in _SIGNED_PARAMETERS):
+        raise AuthorizationQueryParametersError(
+            "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, "
+            "X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
+        )
+    return found
+
+
+def _presigned_content(fields: Mapping[bytes, bytes], pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """What a presigned request says of its payload; in header and query alike, it must say the same."""
+    told = {value for name, value in pairs if name.lower() == _CONTENT_SHA256}
+    if _CONTENT_SHA256 in fields:
+        told.add(fields[_CONTENT_SHA256].strip())
+    if len(told) > 1:
+        raise InvalidArgument("x-amz-content-sha256 was sent with differing values")
+    return told.pop() if told else _UNSIGNED
+
+
+def _check_signed(fields: Mapping[bytes, bytes], signed: bytes) -> tuple[bytes, ...]:
+    """The signed headers in order. Raises AccessDenied when one that acts was left out."""
+    names, present = signed_names(signed)
+    missing = [name for name in fields if name not in present and (name == b"host" or name.startswith(b"x-amz-"))]
+    if b"host" not in present and b"host" not in missing:
+        missing.insert(0, b"host")
+    if missing:
+        raise AccessDenied(
+            "There were headers present in the request which were not signed",
+            HeadersNotSigned=", ".join(name.decode("latin-1") for name in missing),
+        )
+    return names
+
+
+def _header_time(fields: Mapping[bytes, bytes]) -> tuple[bytes, int]:
+    """When a request was signed: as it goes into the signature, and in Unix seconds."""
+    timestamp = fields.get(b"x-amz-date")
+    moment = None
+    if timestamp is not None:
+        timestamp = timestamp.strip()
+        moment = _amz_moment(timestamp)
+    elif b"date" in fields:
+        timestamp, moment = _http_moment(fields[b"date"])
+    if timestamp is None or moment is None:
+        raise AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
+    return timestamp, moment
+
+
+@functools.lru_cache(maxsize=1024)
+def _amz_moment(text: bytes) -> int | None:
+    if not _AMZ_DATE(text):
+        return None
+    try:
+        return calendar.timegm(datetime.strptime(text.decode(), "%Y%m%dT%H%M%SZ").timetuple())
+    except ValueError:
+        return None
+
+
+def _http_moment(text: bytes) -> tuple[bytes | None, int | None]:
+    if _AMZ_DATE(text.strip()):
+        return text.strip(), _amz_moment(text.strip())
+    try:
+        moment = parsedate_to_datetime(text.decode("latin-1"))
+    except ValueError:
+        return None, None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    moment = moment.astimezone(UTC)
+    return moment.strftime("%Y%m%dT%H%M%SZ").encode(), int(moment.timestamp())
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# -- refusals
+
+
+def _malformed_header(reason: str, **detail: str) -> AuthError:
+    return AuthorizationHeaderMalformed(f"The authorization header is malformed; {reason}", **detail)
+
+
+def _malformed_query(reason: str, **detail: str) -> AuthError:
+    return AuthorizationQueryParametersError(f"Error parsing the X-Amz-Credential parameter; {reason}", **detail)
+
+
+def _sigv2() -> AuthError:
+    return InvalidRequest(
+        "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+    )
+
+
+def _two_mechanisms() -> AuthError:
+    return InvalidArgument(
+        "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter "
+        "or the Authorization header should be specified",
+        ArgumentName="Authorization",
+    )
+
+
+def _other_scheme(scheme: bytes) -> AuthError:
+    if scheme == b"AWS":
+        return _sigv2()
+    if scheme == SIGV4A:
+        return Unsupported("AWS4-ECDSA-P256-SHA256 is not implemented")
+    # Whatever follows the scheme may be a secret and is not shown.
+    return InvalidArgument("Unsupported Authorization Type", ArgumentName="Authorization")
+
+
+def _anonymous(method: str, fields: Mapping[bytes, bytes]) -> AuthError:
+    if method == "POST" and fields.get(b"content-type", b"").lower().startswith(b"multipart/form-data"):
+        return Unsupported("Uploads by HTML form are not implemented")
+    return AccessDenied()
+
+
+def _mismatch(claim: _Claim, string: bytes, request: bytes) -> AuthError:
+    return SignatureDoesNotMatch(
+        AWSAccessKeyId=claim.access_key,
+        StringToSign=string.decode("utf-8", "replace"),
+        SignatureProvided=claim.signature.decode("latin-1"),
+        StringToSignBytes=string.hex(" "),
+        CanonicalRequest=request.decode("utf-8", "replace"),
+        CanonicalRequestBytes=request.hex(" "),
+    )

@@ -1,0 +1,153 @@
+"""The five checksums of S3 under one small interface, and how those of parts make that of a whole.
+
+CRCs of a multipart object can be computed from the parts' CRCs and sizes alone. With a CRC read as a polynomial over
+GF(2), appending n bytes multiplies it by x^(8n) modulo the generator; then the CRC of the appended bytes is added.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import hashlib
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from awscrt import checksums as crt
+
+FULL_OBJECT = "FULL_OBJECT"
+COMPOSITE = "COMPOSITE"
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Hasher(Protocol):
+    """A checksum under way."""
+
+    def update(self, data: Buffer, /) -> None: ...
+
+    def digest(self) -> bytes:
+        """The checksum of all bytes so far, big-endian."""
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """One algorithm: the size of its digest, and the types it has for multipart objects, the default first."""
+
+    name: str
+    size: int
+    new: Callable[[], Hasher]
+    multipart_types: tuple[str, ...]
+    polynomial: int | None = None
+    """The generator of a CRC, bits reflected and the leading one left out."""
+
+    @property
+    def header(self) -> str:
+        return f"x-amz-checksum-{self.name.lower()}"
+
+
+class _Crc:
+    """A CRC by a function that continues from the value before."""
+
+    __slots__ = ("_function", "_size", "_value")
+
+    def __init__(self, function: Callable[[Buffer, int], int], size: int) -> None:
+        self._function = function
+        self._size = size
+        self._value = 0
+
+    def update(self, data: Buffer, /) -> None:
+        self._value = self._function(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size)
+
+
+def _crc(
+    name: str, function: Callable[[Buffer, int], int], size: int, types: tuple[str, ...], generator: int
+) -> Algorithm:
+    return Algorithm(name, size, functools.partial(_Crc, function, size), types, generator)
+
+
+def _sha1() -> Hasher:
+    return hashlib.sha1(usedforsecurity=False)
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    algorithm.name: algorithm
+    for algorithm in (
+        _crc("CRC32", zlib.crc32, 4, (COMPOSITE, FULL_OBJECT), 0xEDB88320),
+        _crc("CRC32C", crt.crc32c, 4, (COMPOSITE, FULL_OBJECT), 0x82F63B78),
+        _crc("CRC64NVME", crt.crc64nvme, 8, (FULL_OBJECT,), 0x9A6C9329AC4BC9B5),
+        Algorithm("SHA1", 20, _sha1, (COMPOSITE,)),
+        Algorithm("SHA256", 32, hashlib.sha256, (COMPOSITE,)),
+    )
+}
+HEADERS: dict[str, str] = {algorithm.header: algorithm.name for algorithm in ALGORITHMS.values()}
+"""Header (and trailer) name to algorithm."""
+
+
+def new(algorithm: str) -> Hasher:
+    """A hasher of that name. Raises KeyError for an algorithm S3 does not have."""
+    return ALGORITHMS[algorithm].new()
+
+
+def encode(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
+
+
+def decode(algorithm: str, text: str) -> bytes:
+    """The digest that a header tells. Raises ValueError unless it is base64 of the right length."""
+    try:
+        digest = base64.b64decode(text.encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise ValueError(f"{text!r} is not base64") from error
+    if len(digest) != ALGORITHMS[algorithm].size or encode(digest) != text:
+        raise ValueError(f"{text!r} is not a {algorithm}")
+    return digest
+
+
+def composite(algorithm: str, digests: Sequence[bytes]) -> str:
+    """The checksum of checksums that S3 shows for parts: ``base64-N``."""
+    hasher = new(algorithm)
+    hasher.update(b"".join(digests))
+    return f"{encode(hasher.digest())}-{len(digests)}"
+
+
+def combine(algorithm: str, first: bytes, second: bytes, second_length: int) -> bytes:
+    """The CRC of two texts joined, from the CRC of each and the length of the second.
+
+    Raises ValueError for algorithms that cannot do this.
+    """
+    row = ALGORITHMS[algorithm]
+    if row.polynomial is None:
+        raise ValueError(f"{algorithm} of a whole cannot be had from its parts")
+    shifted = _multiply(int.from_bytes(first), _power(row.polynomial, row.size * 8, second_length), row.polynomial)
+    return (shifted ^ int.from_bytes(second)).to_bytes(row.size)
+
+
+def _multiply(a: int, b: int, polynomial: int) -> int:
+    """a * b modulo the generator, all bit-reflected: the highest bit is the coefficient of x^0."""
+    bit = 1 << (polynomial.bit_length() - 1)
+    product = 0
+    while bit:
+        if a & bit:
+            product ^= b
+        b = (b >> 1) ^ polynomial if b & 1 else b >> 1
+        bit >>= 1
+    return product
+
+
+@functools.lru_cache(maxsize=1024)
+def _power(polynomial: int, width: int, length: int) -> int:
+    """x^(8 * length) modulo the generator. Parts mostly have one size, so the same few are asked for."""
+    power = 1 << (width - 1)
+    square = 1 << (width - 9)
+    while length:
+        if length & 1:
+            power = _multiply(power, square, polynomial)
+        square = _multiply(square, square, polynomial)
+        length >>= 1
+    return power

@@ -1,0 +1,440 @@
+"""S3's errors: a small class per code, one table from domain errors to them, one place that renders.
+
+``raise NoSuchKey(Key=key)``: keywords become elements of the error document, in order. Messages are AWS's own, as
+clients and their tests compare them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gateway import errors as domain
+from gateway.auth.errors import AuthError
+from gateway.s3.values import http_date
+from gateway.s3.xml import escape
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class S3Error(Exception):
+    """An answer that is an error. ``detail`` follows the message in the document; ``headers`` join the answer's."""
+
+    code: str = "InternalError"
+    status: int = 500
+    message: str = "We encountered an internal error. Please try again."
+
+    def __init__(self, message: str | None = None, *, headers: Headers | None = None, **detail: str) -> None:
+        if message is not None:
+            self.message = message
+        super().__init__(f"{self.code}: {self.message}")
+        self.headers: Headers = headers or []
+        self.detail = detail
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "code" not in vars(cls):
+            cls.code = cls.__name__
+
+
+# -- who is asking (the verifier's refusals come as AuthError, with codes of their own)
+
+
+class AccessDenied(S3Error):
+    status = 403
+    message = "Access Denied"
+
+
+class AccessForbidden(S3Error):
+    status = 403
+    message = "CORSResponse: CORS is not enabled for this bucket."
+
+
+# -- what was asked
+
+
+class BadRequestError(S3Error):
+    code = "BadRequest"
+    status = 400
+    message = "Bad Request"
+
+
+class InvalidArgument(S3Error):
+    status = 400
+    message = "Invalid Argument"
+
+
+class InvalidRequest(S3Error):
+    status = 400
+    message = "Invalid Request"
+
+
+class InvalidURI(S3Error):
+    status = 400
+    message = "Couldn't parse the specified URI."
+
+
+class MalformedXML(S3Error):
+    status = 400
+    message = "The XML you provided was not well-formed or did not validate against our published schema"
+
+
+class MalformedPolicy(S3Error):
+    status = 400
+    message = "Policies must be valid JSON and the first byte must be '{'"
+
+
+class MalformedPOSTRequest(S3Error):
+    status = 400
+    message = "The body of your POST request is not well-formed multipart/form-data."
+
+
+class MissingRequestBodyError(S3Error):
+    status = 400
+    message = "Request Body is empty"
+
+
+class MaxMessageLengthExceeded(S3Error):
+    status = 400
+    message = "Your request was too big."
+
+
+class UnexpectedContent(S3Error):
+    status = 400
+    message = "This request does not support content"
+
+
+class MethodNotAllowed(S3Error):
+    status = 405
+    message = "The specified method is not allowed against this resource."
+
+
+class NotImplemented_(S3Error):
+    """Detail names what is not implemented: ``Header``, ``Parameter`` or ``Operation``."""
+
+    code = "NotImplemented"
+    status = 501
+    message = "A header you provided implies functionality that is not implemented"
+
+
+class RequestTimeout(S3Error):
+    status = 400
+    message = "Your socket connection to the server was not read from or written to within the timeout period."
+
+
+# -- buckets
+
+
+class NoSuchBucket(S3Error):
+    status = 404
+    message = "The specified bucket does not exist"
+
+
+class BucketAlreadyExists(S3Error):
+    status = 409
+    message = (
+        "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
+        "Please select a different name and try again."
+    )
+
+
+class BucketAlreadyOwnedByYou(S3Error):
+    status = 409
+    message = "Your previous request to create the named bucket succeeded and you already own it."
+
+
+class BucketNotEmpty(S3Error):
+    status = 409
+    message = "The bucket you tried to delete is not empty"
+
+
+class InvalidBucketName(S3Error):
+    status = 400
+    message = "The specified bucket is not valid."
+
+
+class InvalidLocationConstraint(S3Error):
+    status = 400
+    message = "The specified location-constraint is not valid"
+
+
+class IllegalLocationConstraintException(S3Error):
+    status = 400
+    message = (
+        "The unspecified location constraint is incompatible for the region specific endpoint this request was sent to."
+    )
+
+
+# -- objects
+
+
+class NoSuchKey(S3Error):
+    status = 404
+    message = "The specified key does not exist."
+
+
+class NoSuchVersion(S3Error):
+    status = 404
+    message = "The specified version does not exist."
+
+
+class NoSuchTagSet(S3Error):
+    status = 404
+    message = "The TagSet does not exist"
+
+
+class NoSuchBackend(S3Error):
+    """No mount serves the path, or the store that holds the object is not mounted; a person must mount it.
+
+    404, so that no SDK tries again by itself (all repeat 500 and 503), and a code of our own, so that nobody takes
+    it for an absent key: it is not one of S3's codes, which clients show as they are.
+    """
+
+    status = 404
+    message = "Backend not found"
+
+
+class InvalidRange(S3Error):
+    status = 416
+    message = "The requested range is not satisfiable"
+
+
+class InvalidPartNumber(S3Error):
+    status = 416
+    message = "The requested partnumber is not satisfiable"
+
+
+class PreconditionFailed(S3Error):
+    status = 412
+    message = "At least one of the pre-conditions you specified did not hold"
+
+
+class NotModified(S3Error):
+    status = 304
+    message = "Not Modified"
+
+
+class ConditionalRequestConflict(S3Error):
+    status = 409
+    message = "The conditional request cannot succeed due to a conflicting operation against this resource."
+
+
+class OperationAborted(S3Error):
+    status = 409
+    message = "A conflicting conditional operation is currently in progress against this resource. Please try again."
+
+
+class KeyTooLongError(S3Error):
+    status = 400
+    message = "Your key is too long"
+
+
+class MetadataTooLarge(S3Error):
+    status = 400
+    message = "Your metadata headers exceed the maximum allowed metadata size"
+
+
+class InvalidStorageClass(S3Error):
+    status = 400
+    message = "The storage class you specified is not valid"
+
+
+class InvalidTag(S3Error):
+    status = 400
+    message = "The tag provided was not a valid tag."
+
+
+# -- bodies
+
+
+class MissingContentLength(S3Error):
+    status = 411
+    message = "You must provide the Content-Length HTTP header."
+
+
+class IncompleteBody(S3Error):
+    status = 400
+    message = "You did not provide the number of bytes specified by the Content-Length HTTP header"
+
+
+class InvalidDigest(S3Error):
+    status = 400
+    message = "The Content-MD5 you specified was invalid."
+
+
+class BadDigest(S3Error):
+    status = 400
+    message = "The Content-MD5 you specified did not match what we received."
+
+
+class XAmzContentSHA256Mismatch(S3Error):
+    status = 400
+    message = "The provided 'x-amz-content-sha256' header does not match what was computed."
+
+
+class EntityTooLarge(S3Error):
+    status = 400
+    message = "Your proposed upload exceeds the maximum allowed size"
+
+
+class EntityTooSmall(S3Error):
+    status = 400
+    message = "Your proposed upload is smaller than the minimum allowed size"
+
+
+# -- multipart uploads
+
+
+class NoSuchUpload(S3Error):
+    status = 404
+    message = (
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or "
+        "completed."
+    )
+
+
+class InvalidPart(S3Error):
+    status = 400
+    message = (
+        "One or more of the specified parts could not be found.  The part may not have been uploaded, or the "
+        "specified entity tag may not match the part's entity tag."
+    )
+
+
+class InvalidPartOrder(S3Error):
+    status = 400
+    message = "The list of parts was not in ascending order. Parts must be ordered by part number."
+
+
+# -- ourselves
+
+
+class InternalError(S3Error):
+    pass
+
+
+class ServiceUnavailable(S3Error):
+    status = 503
+    message = "Service is unable to handle request."
+
+
+class SlowDown(S3Error):
+    status = 503
+    message = "Please reduce your request rate."
+
+
+class InsufficientCapacity(S3Error):
+    """The store behind the path is full. 507, because SDKs repeat 500, 502, 503 and 504 by themselves, and
+    repeating fills no less; a 503 SlowDown would hide from operators what is wrong."""
+
+    status = 507
+    message = "There is no room left in the storage behind this path."
+
+
+# -- from domain errors
+
+
+def _digest_mismatch(error: domain.DigestMismatch) -> S3Error:
+    if error.algorithm == "md5":
+        return BadDigest(ExpectedDigest=error.expected, CalculatedDigest=error.computed)
+    if error.algorithm == "sha256":
+        return XAmzContentSHA256Mismatch(
+            ClientComputedContentSHA256=error.expected, S3ComputedContentSHA256=error.computed
+        )
+    return BadDigest(f"The {error.algorithm} you specified did not match the calculated checksum.")
+
+
+def _not_modified(error: domain.NotModified) -> S3Error:
+    validators = [(b"etag", b'"%s"' % error.etag.encode()), (b"last-modified", http_date(error.modified_at))]
+    return NotModified(headers=validators)
+
+
+def _invalid_range(error: domain.RangeNotSatisfiable) -> S3Error:
+    return InvalidRange(
+        headers=[(b"content-range", b"bytes */%d" % error.size)],
+        RangeRequested=error.header,
+        ActualObjectSize=str(error.size),
+    )
+
+
+def _bad_request(error: domain.BadRequest) -> S3Error:
+    if not error.argument:
+        return InvalidArgument(str(error))
+    return InvalidArgument(str(error), ArgumentName=error.argument, ArgumentValue=error.value)
+
+
+def _bucket_exists(error: domain.BucketExists) -> S3Error:
+    return (BucketAlreadyOwnedByYou if error.by_caller else BucketAlreadyExists)(BucketName=error.bucket)
+
+
+def _invalid_part(error: domain.InvalidPart) -> S3Error:
+    return InvalidPart(UploadId=error.upload_id, PartNumber=str(error.part_number), ETag=error.etag)
+
+
+def _entity_too_small(error: domain.EntityTooSmall) -> S3Error:
+    return EntityTooSmall(
+        ProposedSize=str(error.size),
+        MinSizeAllowed=str(error.minimum),
+        PartNumber=str(error.part_number),
+        ETag=error.etag,
+    )
+
+
+_FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
+    domain.NotAllowed: lambda e: AccessDenied(e.reason),
+    domain.BadRequest: _bad_request,
+    domain.BucketNotFound: lambda e: NoSuchBucket(BucketName=e.bucket),
+    domain.BucketExists: _bucket_exists,
+    domain.BucketNotEmpty: lambda e: BucketNotEmpty(BucketName=e.bucket),
+    domain.BadBucketName: lambda e: InvalidBucketName(BucketName=e.bucket),
+    domain.ObjectNotFound: lambda e: NoSuchKey(Key=e.key),
+    domain.VersionNotFound: lambda e: NoSuchVersion(Key=e.key, VersionId=e.version),
+    domain.UploadNotFound: lambda e: NoSuchUpload(UploadId=e.upload_id),
+    domain.KeyTooLong: lambda e: KeyTooLongError(Size=str(e.size), MaxSizeAllowed=str(e.limit)),
+    domain.PreconditionFailed: lambda e: PreconditionFailed(Condition=e.condition),
+    domain.NotModified: _not_modified,
+    domain.Conflict: lambda e: ConditionalRequestConflict(),
+    domain.RangeNotSatisfiable: _invalid_range,
+    domain.DigestMismatch: _digest_mismatch,
+    domain.IncompleteBody: lambda e: IncompleteBody(),
+    domain.EntityTooLarge: lambda e: EntityTooLarge(ProposedSize=str(e.size), MaxSizeAllowed=str(e.limit)),
+    domain.EntityTooSmall: _entity_too_small,
+    domain.InvalidPart: _invalid_part,
+    domain.InvalidPartOrder: lambda e: InvalidPartOrder(),
+    # The bytes are damaged or their store fails: our fault, and a repetition may find a healthy replica.
+    domain.ContentUnavailable: lambda e: InternalError(),
+    domain.StorageFull: lambda e: InsufficientCapacity(),
+    domain.Overloaded: lambda e: SlowDown(),
+    domain.BackendNotFound: lambda e: NoSuchBackend(str(e)),
+    domain.ReadOnlyMount: lambda e: AccessDenied(f"Access Denied: the mount at {e.mount_point} is read-only"),
+}
+"""Every domain error that an S3 request can meet. Mounts, users and keys are managed by the Nexus door alone."""
+
+
+def to_s3_error(error: Exception) -> S3Error:
+    """The S3 error that tells of any exception; InternalError for what was not raised on purpose."""
+    if isinstance(error, S3Error):
+        return error
+    if isinstance(error, AuthError):
+        return _from_auth(error)
+    for kind in type(error).__mro__:
+        if kind in _FROM_DOMAIN:
+            return _FROM_DOMAIN[kind](error)
+    return InternalError()
+
+
+def _from_auth(error: AuthError) -> S3Error:
+    """Refusals of the verifier speak S3 already: they carry code, status and detail of their own."""
+    answer = S3Error(error.message, **error.detail)
+    answer.code, answer.status = error.code, error.status
+    return answer
+
+
+def error_document(error: S3Error, request_id: str, host_id: str) -> bytes:
+    """The body of an error answer. Errors carry no namespace."""
+    parts = ['<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>', error.code, "</Code><Message>"]
+    parts += (escape(error.message), "</Message>")
+    for name, value in error.detail.items():
+        parts += ("<", name, ">", escape(value), "</", name, ">")
+    parts += ("<RequestId>", request_id, "</RequestId><HostId>", host_id, "</HostId></Error>")
+    return "".join(parts).encode()

@@ -1,0 +1,103 @@
+"""Every place where S3 on the wire differs from its own model, as data, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+"""Results carry it; errors carry none."""
+
+UNREACHABLE: Mapping[str, str] = {
+    "WriteGetObjectResponse": "sent to an Object Lambda endpoint, on a path that is also a legal bucket name",
+    "ListDirectoryBuckets": "the same request as ListBuckets; it goes to the endpoint of S3 Express",
+    "CreateSession": "directory buckets of S3 Express only; SDKs ask for one by the bucket's name",
+}
+"""Operations that no request to this door means. Their query keys are sub-resources all the same."""
+
+SELECTING_HEADERS = frozenset({b"x-amz-copy-source"})
+"""Headers that choose between two operations on one request line: the model only says that CopyObject needs it."""
+
+ALWAYS_ALLOWED_QUERY = frozenset({"x-id"})
+"""Query keys that mean nothing: newer SDKs append the operation's name as ``x-id``."""
+
+SIGNING_PREFIX = "x-amz-"
+"""Query keys of presigned requests, in any case; the verifier has dealt with them before routing."""
+
+STATUSES: Mapping[str, int] = {
+    "PutBucketPolicy": 204,  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html, sample
+}
+"""Success statuses that the model leaves out. 206 is not here: render sets it where ContentRange is."""
+
+ROOTS: Mapping[str, str] = {
+    # The model names shapes; the wire keeps the names of S3's first schema.
+    "CreateMultipartUpload": "InitiateMultipartUploadResult",
+    "DeleteObjects": "DeleteResult",
+    "ListBuckets": "ListAllMyBucketsResult",
+    "ListDirectoryBuckets": "ListAllMyDirectoryBucketsResult",
+    "ListObjects": "ListBucketResult",
+    "ListObjectsV2": "ListBucketResult",
+    "ListObjectVersions": "ListVersionsResult",
+    # AWS's servers say Response here, where its documentation says Output.
+    "GetObjectAttributes": "GetObjectAttributesResponse",
+    # What a Put takes, the Get of the same thing gives back under the same root.
+    "GetBucketAccelerateConfiguration": "AccelerateConfiguration",
+    "GetBucketAcl": "AccessControlPolicy",
+    "GetBucketCors": "CORSConfiguration",
+    "GetBucketLifecycle": "LifecycleConfiguration",
+    "GetBucketLifecycleConfiguration": "LifecycleConfiguration",
+    "GetBucketLocation": "LocationConstraint",
+    "GetBucketLogging": "BucketLoggingStatus",
+    "GetBucketNotification": "NotificationConfiguration",
+    "GetBucketNotificationConfiguration": "NotificationConfiguration",
+    "GetBucketRequestPayment": "RequestPaymentConfiguration",
+    "GetBucketTagging": "Tagging",
+    "GetBucketVersioning": "VersioningConfiguration",
+    "GetBucketWebsite": "WebsiteConfiguration",
+    "GetObjectAcl": "AccessControlPolicy",
+    "GetObjectTagging": "Tagging",
+    # Lists of configurations: each family was named by another team.
+    "ListBucketAnalyticsConfigurations": "ListBucketAnalyticsConfigurationResult",
+    "ListBucketIntelligentTieringConfigurations": "ListBucketIntelligentTieringConfigurationsOutput",
+    "ListBucketInventoryConfigurations": "ListInventoryConfigurationsResult",
+    "ListBucketMetricsConfigurations": "ListMetricsConfigurationsResult",
+}
+"""Root elements that are not the output shape's name with Result for Output, nor the payload's own name."""
+
+UNWRAPPED: Mapping[str, str] = {"GetBucketLocation": "LocationConstraint"}
+"""Answers whose root element *is* the member: its text is the root's text."""
+
+URL_ENCODED = frozenset(
+    {"Key", "Prefix", "Delimiter", "Marker", "NextMarker", "StartAfter", "KeyMarker", "NextKeyMarker"}
+)
+"""Members of a listing, at any depth, that ``encoding-type=url`` percent-encodes.
+
+A space becomes ``%20`` and never ``+``: every SDK decodes that rightly, whether or not it takes ``+`` for a space.
+"""
+
+TEXT_TIMESTAMPS = frozenset({"Expires", "ResponseExpires"})
+"""Timestamps of the model that are text here: AWS stores and returns ``Expires`` as it was sent, date or not."""
+
+LENIENT_DATES = frozenset(
+    {
+        "if-modified-since",
+        "if-unmodified-since",
+        "x-amz-copy-source-if-modified-since",
+        "x-amz-copy-source-if-unmodified-since",
+    }
+)
+"""Headers whose unreadable dates count as not sent (RFC 9110, 13.1.3); in any other place they are refused.
+
+The conditions of deletes are not here: a guard that cannot be read must not be dropped.
+"""
+
+IGNORED_MEMBERS: Mapping[str, str] = {
+    "RequestPayer": "nobody pays per request here, and no bucket can be made requester-pays",
+    "ContentLength": "the payload reader takes the body's length from the request itself",
+}
+"""Members that any operation may be sent without taking them."""
+
+IGNORED_WITH_DOCUMENT: Mapping[str, str] = {
+    "ContentMD5": "verified over the whole document before it is parsed",
+    "ChecksumAlgorithm": "names the checksum that is verified before the document is parsed",
+}
+"""The same, for operations whose body is a document."""
