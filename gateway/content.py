@@ -15,15 +15,17 @@ import base64
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from awscrt.checksums import crc64nvme
 
 from backends.base import (
     BlobDamaged,
     BlobName,
-    BlobNotFound,
     BlobStore,
     ByteRange,
     InlineReads,
@@ -150,7 +152,7 @@ class ContentStore:
         hasher = checksums.new(checks.algorithm)
         hasher.update(body)
         checksum = _verify(source, checks, md5, hasher.digest(), digest)
-        blocks = [Block(0, len(body), digest)] if body else []
+        blocks = [Block(0, len(body), digest, _signed(crc64nvme(body)))] if body else []
         stored = Stored(store, scope, len(body), blocks, md5, checksum, 0, body)
         if body:
             await self._keep_small(stored)
@@ -164,9 +166,12 @@ class ContentStore:
         if seen.state == blobs.LIVE:
             return
         assert stored.small is not None
-        await store.use().put(BlobName(scope, digest), stored.small)
+        name = BlobName(scope, digest)
         if seen.state == blobs.DAMAGED:
-            await self._catalog.write(blobs.set_state, store.info.id, scope, digest, blobs.DAMAGED, blobs.LIVE)
+            await store.use().delete(name)
+        await store.use().put(name, stored.small)
+        if seen.state == blobs.DAMAGED:
+            await self._catalog.write(blobs.set_state, store.info.id, *name, blobs.DAMAGED, blobs.LIVE)
 
     async def _settled(self, store: OpenStore, scope: str, digest: str) -> blobs.Standing:
         """What the catalog says of a blob, once no removal of it is under way."""
@@ -197,6 +202,8 @@ class ContentStore:
         if seen.state == blobs.LIVE:
             await stage.discard()
             return
+        if seen.state == blobs.DAMAGED:  # a store would keep what it has under that name
+            await store.use().delete(name)
         await stage.publish(name)
         if seen.state == blobs.DAMAGED:
             await self._catalog.write(blobs.set_state, store.info.id, *name, blobs.DAMAGED, blobs.LIVE)
@@ -244,23 +251,46 @@ class ContentStore:
         except StoreError as error:
             raise ContentUnavailable(str(error)) from error
 
-    async def read(self, store: OpenStore, content: Content, span: ByteRange) -> AsyncIterator[bytes]:
-        """The bytes [start, stop) of a content.
+    async def read(self, store: OpenStore, content: Content, span: ByteRange) -> AsyncGenerator[bytes, None]:
+        """The bytes [start, stop) of a content; blocks read whole are checked against their CRC.
 
-        Raises ContentUnavailable, before the first byte where it can be known by then.
+        Raises ContentUnavailable, before the first byte where it can be known by then, and before the last byte of
+        a block whose bytes are not what was stored.
         """
-        blob_store = store.use()
         try:
             if content.digest is not None:
-                async for chunk in blob_store.get(BlobName(content.scope, content.digest), span):
-                    yield chunk
+                crc = await self._catalog.read(blobs.crc_of, store.info.id, content.scope, content.digest)
+                block = Block(0, content.size, content.digest, crc or 0)
+                async with aclosing(self._read_block(store, content.scope, block, span)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
             elif content.manifest_id is not None:
                 async for block in self._blocks(content.manifest_id, span):
                     within = ByteRange(max(span.start - block.offset, 0), min(span.stop - block.offset, block.size))
-                    async for chunk in blob_store.get(BlobName(content.scope, block.digest), within):
-                        yield chunk
-        except (BlobNotFound, BlobDamaged, StoreError) as error:
+                    async with aclosing(self._read_block(store, content.scope, block, within)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+        except StoreError as error:
             raise ContentUnavailable(str(error)) from error
+
+    async def _read_block(
+        self, store: OpenStore, scope: str, block: Block, span: ByteRange
+    ) -> AsyncGenerator[bytes, None]:
+        name = BlobName(scope, block.digest)
+        if span != (0, block.size):
+            async for chunk in store.use().get(name, span):
+                yield chunk
+            return
+        # Each chunk goes out when the next one is here, the last when the whole was checked.
+        crc, held = 0, b""
+        async for chunk in store.use().get(name):
+            if held:
+                yield held
+            crc, held = crc64nvme(chunk, crc), chunk
+        if _signed(crc) != block.crc:
+            await self._catalog.write(blobs.set_state, store.info.id, *name, blobs.LIVE, blobs.DAMAGED)
+            raise BlobDamaged(name, "its CRC is not the one it was stored with")
+        yield held
 
     async def _blocks(self, manifest_id: int, span: ByteRange) -> AsyncIterator[Block]:
         at = span.start
@@ -292,6 +322,7 @@ class _Cutter:
         whole = source.sha256 is not None and (source.length is None or source.length > block_size)
         self._sha256 = hashlib.sha256() if whole else None
         self._block_sha256 = hashlib.sha256()
+        self._block_crc = 0
         self._block_start = 0
         self._block_room = block_size
         self._stage: Stage | None = None
@@ -338,6 +369,7 @@ class _Cutter:
         joined = batch[0] if len(batch) == 1 else b"".join(batch)
         self._md5.update(joined)
         self._block_sha256.update(joined)
+        self._block_crc = crc64nvme(joined, self._block_crc)
         if self._sha256 is not None:
             self._sha256.update(joined)
         self._checksum.update(joined)
@@ -351,7 +383,8 @@ class _Cutter:
     async def _end_block(self) -> None:
         assert self._stage is not None
         digest = self._block_sha256.hexdigest()
-        self.blocks.append(Block(self._block_start, self.size - self._block_start, digest))
+        size = self.size - self._block_start
+        self.blocks.append(Block(self._block_start, size, digest, _signed(self._block_crc)))
         while len(running := [task for task in self._publishing if not task.done()]) >= PUBLISHING:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         for task in self._publishing:
@@ -362,7 +395,7 @@ class _Cutter:
         self._publishing.append(
             asyncio.ensure_future(self._content.publish(stage, self._store, BlobName(self._scope, digest)))
         )
-        self._block_sha256 = hashlib.sha256()
+        self._block_sha256, self._block_crc = hashlib.sha256(), 0
         self._block_start, self._block_room = self.size, self._store.info.block_size
 
     def finish(self) -> tuple[bytes, Checksum]:
@@ -432,6 +465,11 @@ def _verify(source: Source, checks: Checks, md5: bytes, checksum: bytes, sha256:
     if declared is not None and declared != computed:
         raise DigestMismatch(checks.algorithm, declared, computed)
     return Checksum(checks.algorithm, computed)
+
+
+def _signed(crc: int) -> int:
+    """A 64-bit CRC as the signed number that databases keep."""
+    return crc - (1 << 64) if crc >> 63 else crc
 
 
 def _base64(raw: bytes) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from backends.base import ByteRange
@@ -357,7 +358,9 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def _prepend(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk
+async def _prepend(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    # A reader that goes away must release the files at once, not when the collector of garbage comes by.
+    async with aclosing(rest):
+        yield first
+        async for chunk in rest:
+            yield chunk

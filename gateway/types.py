@@ -49,11 +49,12 @@ class Content:
 
 
 class Block(NamedTuple):
-    """One block of a content: its place, its size and its blob."""
+    """One block of a content: its place, its size, its blob, and the CRC-64/NVME of its bytes as a signed number."""
 
     offset: int
     size: int
     digest: str
+    crc: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,8 +97,8 @@ def claim(content: Content, blocks: Sequence[Block], seen: Claim) -> Program[Non
         _check(now, current, state is None or state == DYING, state == DYING, seen)
         if state is None:
             yield (
-                "INSERT INTO blobs (store_id, scope, digest, size, state) VALUES (?, ?, ?, ?, 0)",
-                (content.store_id, content.scope, digest, block.size),
+                "INSERT INTO blobs (store_id, scope, digest, size, crc, state) VALUES (?, ?, ?, ?, ?, 0)",
+                (content.store_id, content.scope, digest, block.size, block.crc),
             )
         return
     rows = yield (
@@ -106,13 +106,13 @@ def claim(content: Content, blocks: Sequence[Block], seen: Claim) -> Program[Non
         (content.store_id,),
     )
     now, current = rows[0]
-    sizes = {block.digest: block.size for block in blocks}
-    known = yield from states(content.store_id, content.scope, list(sizes))
-    fresh = [digest for digest in sizes if digest not in known]
+    by_digest = {block.digest: block for block in blocks}
+    known = yield from states(content.store_id, content.scope, list(by_digest))
+    fresh = [block for digest, block in by_digest.items() if digest not in known]
     _check(now, current, bool(fresh), DYING in known.values(), seen)
     yield Many(
-        "INSERT INTO blobs (store_id, scope, digest, size, state) VALUES (?, ?, ?, ?, 0)",
-        [(content.store_id, content.scope, bytes.fromhex(digest), sizes[digest]) for digest in fresh],
+        "INSERT INTO blobs (store_id, scope, digest, size, crc, state) VALUES (?, ?, ?, ?, ?, 0)",
+        [(content.store_id, content.scope, bytes.fromhex(block.digest), block.size, block.crc) for block in fresh],
     )
 
 
@@ -167,11 +167,22 @@ def abandon(store_id: int, scope: str, digests: Sequence[str], now: int) -> Prog
 def blocks_between(manifest_id: int, start: int, stop: int, limit: int) -> Program[list[Block]]:
     """At most ``limit`` blocks of a manifest that touch bytes [start, stop), in order."""
     rows = yield (
-        "SELECT start, size, digest FROM manifest_blocks WHERE manifest_id = ?1 AND start < ?3 AND start >="
-        " (SELECT max(start) FROM manifest_blocks WHERE manifest_id = ?1 AND start <= ?2) ORDER BY start LIMIT ?4",
+        "SELECT k.start, k.size, k.digest, coalesce(x.crc, 0) FROM manifest_blocks AS k"
+        " JOIN manifests AS m ON m.id = k.manifest_id LEFT JOIN blobs AS x ON x.store_id = m.store_id"
+        " AND x.scope = m.scope AND x.digest = k.digest WHERE k.manifest_id = ?1 AND k.start < ?3 AND k.start >="
+        " (SELECT max(start) FROM manifest_blocks WHERE manifest_id = ?1 AND start <= ?2) ORDER BY k.start LIMIT ?4",
         (manifest_id, start, stop, limit),
     )
-    return [Block(offset, size, digest.hex()) for offset, size, digest in rows]
+    return [Block(offset, size, digest.hex(), crc) for offset, size, digest, crc in rows]
+
+
+def crc_of(store_id: int, scope: str, digest: str) -> Program[int | None]:
+    """The CRC-64/NVME of a blob's bytes, None without a row."""
+    rows = yield (
+        "SELECT crc FROM blobs WHERE store_id = ? AND scope = ? AND digest = ?",
+        (store_id, scope, bytes.fromhex(digest)),
+    )
+    return rows[0][0] if rows else None
 
 
 def manifest_parts(manifest_id: int) -> Program[str | None]:
@@ -244,7 +255,7 @@ def mark_dying(marks: Sequence[Garbage]) -> Program[list[Garbage]]:
         if not (yield from _referenced(mark.store_id, mark.scope, mark.digest)):
             dying.append(mark)
             yield (
-                "INSERT INTO blobs (store_id, scope, digest, size, state) VALUES (?, ?, ?, 0, ?)"
+                "INSERT INTO blobs (store_id, scope, digest, size, crc, state) VALUES (?, ?, ?, 0, 0, ?)"
                 " ON CONFLICT (store_id, scope, digest) DO UPDATE SET state = excluded.state",
                 (mark.store_id, mark.scope, mark.digest, DYING),
             )

@@ -161,13 +161,14 @@ def _blocks_of(parts: Sequence[Part]) -> Program[list[Block]]:
     offset = 0
     for part in parts:
         if part.content.digest:
-            blocks.append(Block(offset, part.size, part.content.digest))
+            # Parts' blobs are claimed already: naming them again needs no CRC.
+            blocks.append(Block(offset, part.size, part.content.digest, 0))
         elif part.content.manifest_id:
             found = yield (
                 "SELECT start, size, digest FROM manifest_blocks WHERE manifest_id = ? ORDER BY start",
                 (part.content.manifest_id,),
             )
-            blocks += [Block(offset + start, size, digest.hex()) for start, size, digest in found]
+            blocks += [Block(offset + start, size, digest.hex(), 0) for start, size, digest in found]
         offset += part.size
     return blocks
 

@@ -110,12 +110,14 @@ CREATE TABLE manifest_blocks (
 ) WITHOUT ROWID;
 CREATE INDEX manifest_blocks_digest ON manifest_blocks (digest);
 
--- A live row promises that the store holds the bytes. States: 0 live, 1 dying, 2 damaged.
+-- A live row promises that the store holds the bytes. States: 0 live, 1 dying, 2 damaged. The CRC-64/NVME, as a
+-- signed number, is cheap enough to check each whole read.
 CREATE TABLE blobs (
     store_id INTEGER NOT NULL,
     scope TEXT NOT NULL,
     digest BLOB NOT NULL,
     size INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
     state INTEGER NOT NULL,
     PRIMARY KEY (store_id, scope, digest)
 ) WITHOUT ROWID;

@@ -1,0 +1,75 @@
+"""Real servers, one per test process, and a bucket per test: tests neither share names nor wait for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+
+from tests.e2e.harness import Server, unique
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A gateway as ``nexus serve --init --s3-domain localhost`` leaves it."""
+    running = Server(tmp_path_factory.mktemp("gateway"), ("--s3-domain", "localhost"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def new_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Starts gateways of the test's own, with options and environment; all are gone at the end of the module."""
+    started: list[Server] = []
+
+    def start(*options: str, **environment: str) -> Server:
+        running = Server(tmp_path_factory.mktemp("own"), options, environment)
+        started.append(running)
+        running.start()
+        return running
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def s3(server: Server) -> Iterator[BaseClient]:
+    """The admin's boto3 client. It is thread-safe."""
+    client = server.s3()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Callable[..., BaseClient]]:
+    """Makes clients with options of botocore's Config; closed after the test."""
+    made: list[BaseClient] = []
+
+    def make(*arguments: Any, **options: Any) -> BaseClient:
+        made.append(server.s3(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def bucket(s3: BaseClient) -> str:
+    """A fresh bucket."""
+    name = unique("test")
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture(scope="session")
+def store_dir(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Makes empty directories for local stores."""
+    return lambda: tmp_path_factory.mktemp("store")
+
+

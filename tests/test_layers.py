@@ -1,0 +1,54 @@
+"""Who may import whom: the arrows of the architecture, read from the code itself."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted([*ROOT.glob("gateway/**/*.py"), *ROOT.glob("backends/**/*.py"), *ROOT.glob("nexus/**/*.py")])
+DOORS = ("gateway.s3", "gateway.rpc")
+CORE = ("objects", "uploads", "buckets", "content", "names", "mounts", "collector", "checker", "conditions", "access")
+COMPOSITION = {"gateway/app.py"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_imports_point_downwards(path: Path) -> None:
+    name, found = name_of(path), set(imports(path))
+
+    def uses(*modules: str) -> set[str]:
+        return {each for each in found if each.startswith(modules)}
+
+    if name.startswith("backends/"):
+        assert not uses("gateway", "nexus"), "a store knows nothing above it"
+    if name.startswith("nexus/"):
+        assert not uses("gateway", "backends", "boto", "starlette", "sqlite3"), "the client installs without the server"
+    if name.startswith("gateway/s3/"):
+        assert not uses("gateway.rpc", "sqlite3", "gateway.catalog.sqlite"), "doors do not know each other, nor SQL"
+    if name.startswith("gateway/rpc/"):
+        assert not uses("gateway.s3", "sqlite3", "gateway.catalog.sqlite"), "doors do not know each other, nor SQL"
+    if name.startswith("gateway/catalog/") or name in {f"gateway/{part}.py" for part in CORE}:
+        assert not uses(*DOORS), "the core knows no door"
+    if name not in COMPOSITION and not name.startswith("gateway/cli"):
+        assert not {each for each in uses("backends.") if not each.startswith("backends.base")} or name.startswith(
+            "backends/"
+        ), "only the composition root names stores"
+        assert name.startswith("gateway/catalog/") or not uses("gateway.catalog.sqlite"), "nor engines"
+    if name != "gateway/s3/model.py":
+        assert not uses("botocore") or name.startswith("gateway/cli"), "one reader of the service model"
