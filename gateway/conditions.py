@@ -76,7 +76,7 @@ def check_copy_source(conditions: ReadConditions, etag: str, modified_at: int) -
     try:
         check_read(conditions, etag, modified_at)
     except NotModified:
-        name = "if-none-match" if conditions.if_none_match is not None else "if-modified-since"
+        name = "If-None-Match" if conditions.if_none_match is not None else "If-Modified-Since"
         raise PreconditionFailed(f"x-amz-copy-source-{name}") from None
     except PreconditionFailed as error:
         raise PreconditionFailed(f"x-amz-copy-source-{error.condition}") from None

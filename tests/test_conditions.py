@@ -43,7 +43,7 @@ def test_reads(conditions: ReadConditions, outcome: type[Exception] | None) -> N
         return
     with pytest.raises(outcome):
         check_read(conditions, "e", NOW)
-    with pytest.raises(PreconditionFailed, match="x-amz-copy-source-if"):
+    with pytest.raises(PreconditionFailed, match="x-amz-copy-source-If"):
         check_copy_source(conditions, "e", NOW)
 
 
