@@ -1,0 +1,299 @@
+"""Blobs on a local disk: larger ones as files named by their digest, small ones in a pack.
+
+Write order: staging file, data synced, renamed into place, directory synced. A crash leaves at most a file in
+``staging/``, which the next start sweeps when it is old; nothing there can be named by anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import re
+import secrets
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from backends.base import (
+    DEFAULT_SCOPE,
+    Blob,
+    BlobDamaged,
+    BlobName,
+    BlobNotFound,
+    ByteRange,
+    StoreError,
+    StoreFull,
+    StoreMisconfigured,
+)
+from backends.packs import Packs
+
+T = TypeVar("T")
+
+CHUNK = 1024 * 1024
+PACK_LIMIT = 64 * 1024
+STALE_SECONDS = 24 * 3600
+MARKER = "nexus-store.json"
+FORMAT = 1
+
+_SCOPE = re.compile(r"(?!\.+$)[a-z0-9._-]{1,64}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class LocalStore:
+    """A BlobStore in a directory, with streaming writes and inline reads."""
+
+    def __init__(self, root: Path, *, fsync: bool = True, pack_limit: int = PACK_LIMIT, threads: int = 8) -> None:
+        self._root = root
+        self._fsync = fsync
+        self._staging = root / "staging"
+        self._made: set[Path] = set()
+        try:
+            self._staging.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _mark(root)
+            self._sweep()
+            self._packs = Packs(root / "packs.db", fsync=fsync)
+        except OSError as error:
+            raise StoreMisconfigured(f"{root} cannot be used as a store: {error.strerror}") from error
+        self.inline_limit = pack_limit
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="local-store")
+
+    def _sweep(self) -> None:
+        """Remove what crashes left behind; other processes may be writing, so only what is old."""
+        oldest = time.time() - STALE_SECONDS
+        for entry in os.scandir(self._staging):
+            if entry.stat().st_mtime < oldest:
+                os.unlink(entry.path)
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+
+    def _path(self, name: BlobName) -> Path:
+        scope, digest = name
+        if not _SCOPE.fullmatch(scope) or not _DIGEST.fullmatch(digest):
+            raise StoreError(f"not the name of a blob: {name!r}")
+        base = self._root if scope == DEFAULT_SCOPE else self._root / "tenants" / scope
+        return base / "cas" / digest[:2] / digest[2:4] / digest
+
+    # -- writing
+
+    async def put(self, name: BlobName, content: bytes) -> None:
+        self._path(name)
+        if len(content) <= self.inline_limit:
+            await self._packs.put(name, content)
+            return
+        stage = LocalStage(self)
+        try:
+            await self.run(stage.write, content)
+            await stage.publish(name)
+        finally:
+            await stage.discard()
+
+    def stage(self) -> LocalStage:
+        return LocalStage(self)
+
+    def publish(self, fd: int, staged: Path, name: BlobName) -> None:
+        """In a worker: make a staged file durable under its name."""
+        target = self._path(name)
+        size = os.fstat(fd).st_size
+        try:
+            if target.stat().st_size == size:
+                os.unlink(staged)
+                return
+        except FileNotFoundError:
+            pass
+        # A sync that failed has lost the data for good: it is never tried again on the same file.
+        if self._fsync:
+            os.fdatasync(fd)
+        self._make(target.parent)
+        os.rename(staged, target)
+        if self._fsync:
+            _sync_directory(target.parent)
+
+    def _make(self, folder: Path) -> None:
+        """Make a directory and its parents, each synced into the one above."""
+        if folder in self._made:
+            return
+        if folder != self._root:
+            self._make(folder.parent)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, 0o700)
+            if self._fsync:
+                _sync_directory(folder.parent)
+        self._made.add(folder)
+
+    def new_file(self) -> tuple[int, Path]:
+        path = self._staging / secrets.token_hex(16)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
+
+    # -- reading
+
+    def read_inline(self, name: BlobName) -> bytes | None:
+        return self._packs.read(name)
+
+    async def get(self, name: BlobName, span: ByteRange | None = None) -> AsyncGenerator[bytes, None]:
+        path = self._path(name)
+        try:
+            fd = await self.run(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            packed = self._packs.read(name)
+            if packed is None:
+                raise BlobNotFound(name) from None
+            start, stop = span or (0, len(packed))
+            if stop > len(packed):
+                raise BlobDamaged(name, f"{len(packed)} bytes") from None
+            yield packed[start:stop]
+            return
+        except OSError as error:
+            raise StoreError(f"{path.name}: {error.strerror}") from error
+        try:
+            at, stop = span or (0, os.fstat(fd).st_size)
+            while at < stop:
+                chunk = await self.run(os.pread, fd, min(CHUNK, stop - at), at)
+                if not chunk:
+                    raise BlobDamaged(name, f"it ends at byte {at}")
+                yield chunk
+                at += len(chunk)
+        except OSError as error:
+            raise StoreError(f"{path.name}: {error.strerror}") from error
+        finally:
+            os.close(fd)
+
+    async def stat(self, name: BlobName) -> Blob | None:
+        try:
+            found = await self.run(os.stat, self._path(name))
+        except FileNotFoundError:
+            return self._packs.stat(name)
+        return Blob(name, found.st_size, found.st_mtime)
+
+    async def delete(self, name: BlobName) -> None:
+        try:
+            await self.run(os.unlink, self._path(name))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StoreError(f"{name.digest}: {error.strerror}") from error
+        if self._packs.stat(name) is not None:
+            await self._packs.delete(name)
+
+    async def scan(self) -> AsyncIterator[Blob]:
+        files = self._files()
+        while batch := await self.run(_take, files, 1000):
+            for blob in batch:
+                yield blob
+        after = BlobName("", "")
+        while page := await self.run(self._packs.page, after):
+            for blob in page:
+                yield blob
+            after = page[-1].name
+
+    def _files(self) -> Iterator[Blob]:
+        scopes = [(DEFAULT_SCOPE, self._root)]
+        tenants = self._root / "tenants"
+        if tenants.is_dir():
+            scopes += [(entry.name, Path(entry.path)) for entry in os.scandir(tenants)]
+        for scope, base in scopes:
+            for path in (base / "cas").glob("??/??/*"):
+                if _DIGEST.fullmatch(path.name):
+                    try:
+                        found = path.stat()
+                    except FileNotFoundError:
+                        continue
+                    yield Blob(BlobName(scope, path.name), found.st_size, found.st_mtime)
+
+    async def close(self) -> None:
+        await self._packs.close()
+        self._pool.shutdown(wait=True)
+
+
+class LocalStage:
+    """A staging file on its way to its name."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._store = store
+        self._fd = -1
+        self._path = Path()
+        self._size = 0
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        try:
+            if self._fd < 0:
+                self._fd, self._path = self._store.new_file()
+            view = memoryview(chunk)
+            self._size += len(view)
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            raise _translate(error) from error
+
+    async def publish(self, name: BlobName) -> None:
+        if self._size <= self._store.inline_limit:  # small after all: it belongs in the pack
+            content = await self._store.run(os.pread, self._fd, self._size, 0) if self._size else b""
+            await self._store.put(name, content)
+            await self.discard()
+            return
+        await self._store.run(self._publish, name)
+
+    def _publish(self, name: BlobName) -> None:
+        try:
+            self._store.publish(self._fd, self._path, name)
+        except OSError as error:
+            raise _translate(error) from error
+        os.close(self._fd)
+        self._fd = -1
+
+    async def discard(self) -> None:
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            await self._store.run(_drop, fd, self._path)
+
+
+def _drop(fd: int, path: Path) -> None:
+    os.close(fd)
+    path.unlink(missing_ok=True)
+
+
+def _mark(root: Path) -> None:
+    """Leave the file by which a later opener knows our store."""
+    marker = root / MARKER
+    if marker.exists():
+        found = json.loads(marker.read_text())
+        if found.get("format") != FORMAT:
+            raise StoreMisconfigured(f"{root} is a store of format {found.get('format')}, not {FORMAT}")
+        return
+    draft = root / f"{MARKER}.{secrets.token_hex(8)}"
+    draft.write_text(json.dumps({"format": FORMAT, "id": str(uuid.uuid4())}))
+    try:
+        os.link(draft, marker)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _take(items: Iterator[Blob], count: int) -> list[Blob]:
+    taken: list[Blob] = []
+    for item in items:
+        taken.append(item)
+        if len(taken) == count:
+            break
+    return taken
+
+
+def _translate(error: OSError) -> StoreError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull("the store has no room")
+    return StoreError(f"the store's disk fails: {error.strerror}")
