@@ -378,11 +378,9 @@ def _http_moment(text: bytes) -> tuple[bytes | None, int | None]:
         return text.strip(), _amz_moment(text.strip())
     try:
         moment = parsedate_to_datetime(text.decode("latin-1"))
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None, None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    moment = moment.astimezone(UTC)
     return moment.strftime("%Y%m%dT%H%M%SZ").encode(), int(moment.timestamp())
 
 

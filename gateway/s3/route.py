@@ -36,9 +36,12 @@ class Routes:
         self._subresources = frozenset(key for row in every for key, _ in row.selectors)
         self._selecting = self._subresources | {key for row in every if not row.selectors for key in row.required_query}
 
-    def find(
-        self, method: str, level: Level, query: Mapping[str, str], headers: Mapping[bytes, bytes]
-    ) -> Operation:
+    @staticmethod
+    def level(bucket: str, key: str) -> Level:
+        """Whether a path means the service, a bucket or a key."""
+        return "key" if key else "bucket" if bucket else "service"
+
+    def find(self, method: str, level: Level, query: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Operation:
         """The operation of a request whose query keys are decoded and whose header names are lower-case.
 
         Raises MethodNotAllowed, NotImplemented and InvalidArgument.
@@ -75,7 +78,9 @@ class Routes:
                 raise MethodNotAllowed(Method=method, ResourceType=key.upper())
             return
         if key in self._selecting:
-            raise NotImplemented_("A parameter you provided implies functionality that is not implemented", Parameter=key)
+            raise NotImplemented_(
+                "A parameter you provided implies functionality that is not implemented", Parameter=key
+            )
         message = "Unknown query string parameter"
         if key == "versionId":
             message = "This operation does not accept a version-id."
@@ -87,7 +92,9 @@ class Routes:
         """Why no operation fits: only a POST has no meaning without a query key."""
         known = next((key for key in query if key in self._selecting), None)
         if known is not None:
-            return NotImplemented_("A parameter you provided implies functionality that is not implemented", Parameter=known)
+            return NotImplemented_(
+                "A parameter you provided implies functionality that is not implemented", Parameter=known
+            )
         if level != "bucket":
             return MethodNotAllowed(Method=method, ResourceType="OBJECT")
         if headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data"):

@@ -1,0 +1,114 @@
+"""Programs over tenants, users and API keys."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from gateway.catalog.base import Program
+from gateway.catalog.config import BUMP
+from gateway.errors import KeyNotFound, UserExists, UserNotFound
+from gateway.types import ApiKey, User
+
+_USER = "id, display_name, email, canonical_id, tenant, is_admin, created_at, disabled"
+_KEY = "id, user_id, name, created_at, expires_at, revoked_at, readonly, prefixes"
+
+
+class SecretRow(NamedTuple):
+    """A key with what verifies it, and its user."""
+
+    key: ApiKey
+    verifier: bytes
+    sealed_secret: bytes
+    user: User
+
+
+def create_user(user: User) -> Program[User]:
+    """Raises UserExists; makes the tenant where it is missing."""
+    if (yield "SELECT 1 FROM users WHERE id = ?", (user.id,)):
+        raise UserExists(user.id)
+    yield (
+        "INSERT INTO tenants (id, created_at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
+        (user.tenant, user.created_at),
+    )
+    yield (
+        f"INSERT INTO users ({_USER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            user.id,
+            user.display_name,
+            user.email,
+            user.canonical_id,
+            user.tenant,
+            int(user.is_admin),
+            user.created_at,
+            int(user.disabled),
+        ),
+    )
+    yield BUMP
+    return user
+
+
+def find_user(user_id: str) -> Program[User | None]:
+    rows = yield f"SELECT {_USER} FROM users WHERE id = ?", (user_id,)
+    return _user(rows[0]) if rows else None
+
+
+def list_users() -> Program[list[User]]:
+    rows = yield f"SELECT {_USER} FROM users ORDER BY id", ()
+    return [_user(row) for row in rows]
+
+
+def create_key(key: ApiKey, verifier: bytes, sealed_secret: bytes) -> Program[None]:
+    """Raises UserNotFound."""
+    if not (yield "SELECT 1 FROM users WHERE id = ?", (key.user_id,)):
+        raise UserNotFound(key.user_id)
+    yield (
+        f"INSERT INTO api_keys ({_KEY}, verifier, sealed_secret) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            key.id,
+            key.user_id,
+            key.name,
+            key.created_at,
+            key.expires_at,
+            key.revoked_at,
+            int(key.readonly),
+            json.dumps(key.prefixes),
+            verifier,
+            sealed_secret,
+        ),
+    )
+    yield BUMP
+
+
+def find_key(key_id: str) -> Program[SecretRow | None]:
+    columns = ", ".join(f"k.{name.strip()}" for name in _KEY.split(","))
+    users = ", ".join(f"u.{name.strip()}" for name in _USER.split(","))
+    rows = yield (
+        f"SELECT {columns}, k.verifier, k.sealed_secret, {users} FROM api_keys AS k JOIN users AS u"
+        " ON u.id = k.user_id WHERE k.id = ?",
+        (key_id,),
+    )
+    if not rows:
+        return None
+    row = rows[0]
+    return SecretRow(_key(row[:8]), row[8], row[9], _user(row[10:]))
+
+
+def revoke_key(key_id: str, now: int) -> Program[None]:
+    """Raises KeyNotFound."""
+    if not (yield "SELECT 1 FROM api_keys WHERE id = ?", (key_id,)):
+        raise KeyNotFound(key_id)
+    yield "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (now, key_id)
+    yield BUMP
+
+
+def _user(row: tuple[Any, ...]) -> User:
+    user_id, display_name, email, canonical_id, tenant, is_admin, created_at, disabled = row
+    return User(user_id, display_name, email, canonical_id, tenant, bool(is_admin), created_at, bool(disabled))
+
+
+def _key(row: tuple[Any, ...]) -> ApiKey:
+    key_id, user_id, name, created_at, expires_at, revoked_at, readonly, prefixes = row
+    return ApiKey(
+        key_id, user_id, name, created_at, expires_at, revoked_at, bool(readonly), tuple(json.loads(prefixes))
+    )

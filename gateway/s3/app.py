@@ -1,0 +1,248 @@
+"""The S3 door: one ASGI endpoint. Authenticate, route, parse, call, render, send; every error ends here.
+
+No request gets past ``verify`` unproven, whatever it asks for, and nothing but what was verified decides afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from gateway.auth.payload import RequestBody
+from gateway.auth.sigv4 import RequestHead, Verifier
+from gateway.errors import ContentUnavailable, GatewayError
+from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
+from gateway.s3.call import Answer, Call
+from gateway.s3.documents import verify_document
+from gateway.s3.endpoint import Endpoint, compile_endpoints
+from gateway.s3.errors import AccessForbidden, NotImplemented_, S3Error, error_document, to_s3_error
+from gateway.s3.model import operations
+from gateway.s3.operations.registry import REGISTRY, Registry
+from gateway.s3.parse import header_map, parse_query, split_path
+from gateway.s3.render import Body, Response
+from gateway.s3.route import Routes
+
+if TYPE_CHECKING:
+    from gateway.core import Core
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MAX_XML_BYTES = 8 * 1024 * 1024
+"""A DeleteObjects of 1,000 escaped keys of full length, or a completion of 10,000 parts with checksums, fits."""
+
+LINGER_BYTES = 64 * 1024
+"""An unread request body over this is not waited for: the connection closes with the answer."""
+
+access_log = logging.getLogger("nexus.access")
+log = logging.getLogger("nexus.s3")
+
+
+class _Visit:
+    """What is known of a request while it is served; most of it for the log line."""
+
+    __slots__ = ("body", "headers", "method", "operation", "request_id", "sent", "status", "user")
+
+    def __init__(self, scope: Scope) -> None:
+        self.request_id = secrets.token_hex(8).upper()
+        self.method: str = scope["method"]
+        self.headers: Mapping[bytes, bytes] = {}
+        self.operation = "-"
+        self.user = "-"
+        self.body: RequestBody | None = None
+        self.status = 0
+        self.sent = 0
+
+
+class S3Door:
+    """Serves S3 over ``core`` to whoever ``verifier`` knows, path-style and, below ``s3_domains``, by host name."""
+
+    def __init__(
+        self,
+        core: Core,
+        verifier: Verifier,
+        *,
+        s3_domains: tuple[str, ...] = (),
+        max_xml_bytes: int = MAX_XML_BYTES,
+        registry: Registry = REGISTRY,
+    ) -> None:
+        self._core = core
+        self._verifier = verifier
+        self._domains = tuple(b"." + domain.lower().strip(".").encode() for domain in s3_domains)
+        self._max_xml_bytes = max_xml_bytes
+        self._routes = Routes(operations().values())
+        self._endpoints = compile_endpoints(operations(), registry.handlers)
+        # AWS's second request id tells the machine; ours tells the process.
+        self._host_id = base64.b64encode(secrets.token_bytes(48)).decode()
+        self._host_id_header = (b"x-amz-id-2", self._host_id.encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        visit = _Visit(scope)
+        try:
+            try:
+                status, headers, body = await self._answer(visit, scope, receive)
+            except Exception as error:
+                status, headers, body = self._refuse(visit, error)
+            visit.status = status
+            headers += ((b"x-amz-request-id", visit.request_id.encode()), self._host_id_header)
+            if await _leaves_much_unread(visit):
+                headers.append((b"connection", b"close"))
+            await _send(visit, receive, send, headers, body)
+        finally:
+            if access_log.isEnabledFor(logging.INFO):
+                access_log.info(
+                    "operation=%s user=%s status=%d bytes=%d ms=%.2f request=%s",
+                    visit.operation,
+                    visit.user,
+                    visit.status,
+                    visit.sent,
+                    (perf_counter() - started) * 1000,
+                    visit.request_id,
+                )
+
+    async def _answer(self, visit: _Visit, scope: Scope, receive: Receive) -> Response:
+        raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
+        headers = visit.headers = header_map(raw_headers)
+        if visit.method == "OPTIONS":
+            # Browsers send preflights without credentials; this answer tells nothing of any bucket.
+            raise AccessForbidden
+        raw_path, raw_query = scope["raw_path"], scope["query_string"]
+        identity = await self._verifier.verify(RequestHead(visit.method, raw_path, raw_query, raw_headers))
+        visit.user = identity.principal.user_id
+        bucket, key = split_path(raw_path, self._bucket_of(headers.get(b"host", b"")))
+        query = parse_query(raw_query)
+        level = self._routes.level(bucket, key)
+        operation = self._routes.find(visit.method, level, query, headers)
+        visit.operation = operation.name
+        endpoint = self._endpoints.get(operation.name)
+        if endpoint is None:
+            raise NotImplemented_(f"{operation.name} is not implemented", Operation=operation.name)
+        visit.body = body = identity.payload.open(receive, headers)
+        members = endpoint.parse(bucket, key, query, headers)
+        call = Call(
+            operation=operation,
+            principal=identity.principal,
+            core=self._core,
+            method=visit.method,
+            query=query,
+            headers=headers,
+            body=body,
+            request_id=visit.request_id,
+            host=headers.get(b"host", b"").decode("latin-1"),
+            secure=scope.get("scheme") == "https",
+        )
+        if endpoint.parse_document is not None:
+            document = await body.read(self._max_xml_bytes)
+            verify_document(operation, document, headers, body.trailers)
+            members.update(endpoint.parse_document(document))
+        elif endpoint.stream is not None:
+            members[endpoint.stream] = body
+        return await _render(endpoint, await endpoint.handler(call, **members))
+
+    def _bucket_of(self, host: bytes) -> str | None:
+        """The bucket that a virtual-hosted request names in its host, or None."""
+        if not self._domains:
+            return None
+        name = host.lower()
+        if name.rpartition(b":")[2].isdigit():
+            name = name.rpartition(b":")[0]
+        for domain in self._domains:
+            if name.endswith(domain) and len(name) > len(domain):
+                return name[: -len(domain)].decode("latin-1")
+        return None
+
+    def _refuse(self, visit: _Visit, error: Exception) -> Response:
+        answer = to_s3_error(error)
+        if isinstance(error, ContentUnavailable):
+            log.error("request %s: content is unavailable", visit.request_id, exc_info=error)
+        elif not isinstance(error, S3Error | GatewayError):
+            log.error("request %s failed", visit.request_id, exc_info=error)
+        headers = list(answer.headers)
+        if visit.method == "HEAD" or answer.status == 304:
+            return answer.status, headers, b""
+        body = error_document(answer, visit.request_id, self._host_id)
+        headers += ((b"content-type", b"application/xml"), (b"content-length", b"%d" % len(body)))
+        return answer.status, headers, body
+
+
+async def _render(endpoint: Endpoint, outcome: Mapping[str, Any] | Answer) -> Response:
+    result = outcome.result if isinstance(outcome, Answer) else outcome
+    try:
+        status, headers, body = endpoint.render(result)
+    except Exception:
+        await _close(result.get("Body"))
+        raise
+    if isinstance(outcome, Answer):
+        return outcome.status or status, headers + outcome.headers, body
+    return status, headers, body
+
+
+async def _leaves_much_unread(visit: _Visit) -> bool:
+    """Whether so much of the request is still to come that the connection is better closed.
+
+    After ``Expect: 100-continue`` any unread body is too much: the client may never send it, and then its next
+    request would be taken for it.
+    """
+    headers = visit.headers
+    length = headers.get(b"content-length", b"0")
+    if length == b"0" and b"transfer-encoding" not in headers:
+        return False
+    if visit.body is not None and await visit.body.drain(0):
+        return False
+    if b"expect" in headers or b"transfer-encoding" in headers:
+        return True
+    return not length.isdigit() or int(length) > LINGER_BYTES
+
+
+async def _send(visit: _Visit, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]], body: Body) -> None:
+    start = {"type": "http.response.start", "status": visit.status, "headers": headers}
+    if isinstance(body, bytes):
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+        visit.sent = len(body)
+        return
+    try:
+        await send(start)
+        await _stream(visit, receive, send, body)
+    except Exception as error:
+        # The status is out. Raising makes the server close the connection short, which the client notices.
+        log.error("request %s: the answer was cut short", visit.request_id, exc_info=error)
+        raise
+    finally:
+        await _close(body)
+
+
+async def _stream(visit: _Visit, receive: Receive, send: Send, chunks: AsyncIterator[bytes]) -> None:
+    """Send chunk by chunk, until the end or until the client is gone (``send`` alone would not tell)."""
+    departure: asyncio.Task[None] | None = None
+    try:
+        async for chunk in chunks:
+            if departure is not None and departure.done():
+                return
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            visit.sent += len(chunk)
+            if departure is None:
+                departure = asyncio.create_task(_departure(receive))
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        if departure is not None:
+            departure.cancel()
+
+
+async def _departure(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _close(body: object) -> None:
+    aclose = getattr(body, "aclose", None)
+    if aclose is not None:
+        await aclose()

@@ -1,0 +1,45 @@
+"""One authenticated request on its way to a handler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gateway.s3.model import Operation
+from gateway.types import Principal
+
+if TYPE_CHECKING:
+    from gateway.auth.payload import RequestBody
+    from gateway.core import Core
+
+
+@dataclass(slots=True)
+class Call:
+    """What a handler may know of the request besides the members it declares."""
+
+    operation: Operation
+    principal: Principal | None
+    core: Core
+    method: str
+    query: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
+    """By lower-case name, undecoded."""
+    body: RequestBody
+    request_id: str
+    host: str
+    """As the Host header says."""
+    secure: bool
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """A result with another status than the operation's own, or with headers that are no members of its output."""
+
+    result: Mapping[str, Any]
+    status: int | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+Result = Mapping[str, Any] | Answer
+"""What a handler returns: boto3's output shape."""

@@ -1,0 +1,48 @@
+"""Every setting, in one frozen object that is read once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+class Settings(BaseSettings):
+    """The server's settings; from ``NEXUS_*`` variables where they are not given. Sizes are bytes, times seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="NEXUS_", frozen=True, extra="forbid")
+
+    data_dir: Path = Path("nexus-data")
+    host: str = "127.0.0.1"
+    port: int = Field(8765, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=256)
+    region: str = "us-east-1"
+    s3_domains: tuple[str, ...] = ()
+    """Domains whose subdomains are buckets (virtual-hosted style)."""
+    master_key: SecretStr | None = None
+    durability: Literal["fsync", "none"] = "fsync"
+
+    block_size: int = Field(8 * MIB, ge=64 * 1024)
+    max_object_size: int = 5 * 1024 * GIB
+    max_put_size: int = 5 * GIB
+    max_parts: int = 10_000
+    min_part_size: int = 5 * MIB
+    content_threads: int = Field(8, ge=1)
+    buffer_blocks: int = Field(16, ge=1)
+
+    gc_grace: float = Field(24 * 3600.0, ge=0)
+    gc_interval: float = Field(3600.0, gt=0)
+    log_level: str = "info"
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    def master_key_text(self) -> str | None:
+        return self.master_key.get_secret_value() if self.master_key else None

@@ -1,0 +1,320 @@
+"""Objects through boto3: what goes in comes out, in whole and in part, with its headers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+from botocore.client import BaseClient
+
+from tests.e2e.harness import Server, keys_of, refused, unique
+
+BLOCK = 8 * 1024 * 1024
+BODY = bytes(range(256)) * 40
+
+
+def md5(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, 65536, 1024 * 1024, BLOCK - 1, BLOCK, BLOCK + 1])
+def test_round_trip(s3: BaseClient, bucket: str, size: int) -> None:
+    body = hashlib.shake_128(b"%d" % size).digest(size)
+    put = s3.put_object(Bucket=bucket, Key="key", Body=body)
+    assert put["ETag"] == f'"{md5(body)}"'
+    got = s3.get_object(Bucket=bucket, Key="key")
+    assert got["ContentLength"] == size
+    assert got["ETag"] == put["ETag"]
+    assert got["Body"].read() == body
+
+
+def test_head_tells_what_get_tells(s3: BaseClient, bucket: str) -> None:
+    s3.put_object(
+        Bucket=bucket,
+        Key="key",
+        Body=BODY,
+        ContentType="text/plain; charset=utf-8",
+        CacheControl="max-age=60",
+        ContentDisposition='attachment; filename="a b.txt"',
+        ContentEncoding="gzip",
+        ContentLanguage="de-AT",
+        Expires="Wed, 21 Oct 2037 07:28:00 GMT",
+        Metadata={"one": "1", "two": "zwei"},
+        StorageClass="STANDARD_IA",
+        Tagging="a=1&b=2",
+    )
+    got = s3.get_object(Bucket=bucket, Key="key")
+    head = s3.head_object(Bucket=bucket, Key="key")
+    got["Body"].close()
+    for volatile in ("x-amz-request-id", "x-amz-id-2", "date", "x-amz-tagging-count"):
+        got["ResponseMetadata"]["HTTPHeaders"].pop(volatile, None)
+        head["ResponseMetadata"]["HTTPHeaders"].pop(volatile, None)
+    assert got["ResponseMetadata"]["HTTPHeaders"] == head["ResponseMetadata"]["HTTPHeaders"]
+    assert got["TagCount"] == 2
+    assert head["ContentType"] == "text/plain; charset=utf-8"
+    assert head["CacheControl"] == "max-age=60"
+    assert head["ContentDisposition"] == 'attachment; filename="a b.txt"'
+    assert head["ContentEncoding"] == "gzip"
+    assert head["ContentLanguage"] == "de-AT"
+    assert head["ResponseMetadata"]["HTTPHeaders"]["expires"] == "Wed, 21 Oct 2037 07:28:00 GMT"
+    assert head["Metadata"] == {"one": "1", "two": "zwei"}
+    assert head["StorageClass"] == "STANDARD_IA"
+    assert head["AcceptRanges"] == "bytes"
+
+
+def test_every_answer_has_request_ids(s3: BaseClient, bucket: str) -> None:
+    told = s3.put_object(Bucket=bucket, Key="key", Body=b"")["ResponseMetadata"]
+    with refused("NoSuchKey", 404) as errors:
+        s3.get_object(Bucket=bucket, Key="absent")
+    wrong = errors[0].response["ResponseMetadata"]
+    assert told["RequestId"] and wrong["RequestId"] and told["RequestId"] != wrong["RequestId"]
+    assert told["HostId"] and wrong["HostId"]
+
+
+def test_overwrite_and_delete(s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=b"one", Metadata={"a": "b"})
+    s3.put_object(Bucket=bucket, Key="key", Body=b"two")
+    got = s3.get_object(Bucket=bucket, Key="key")
+    assert (got["Body"].read(), got["Metadata"], keys_of(s3, bucket)) == (b"two", {}, ["key"])
+    for _ in range(2):  # removing what is not there succeeds
+        assert s3.delete_object(Bucket=bucket, Key="key")["ResponseMetadata"]["HTTPStatusCode"] == 204
+    with refused("404", 404):
+        s3.head_object(Bucket=bucket, Key="key")
+    assert keys_of(s3, bucket) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start", "stop"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=0-99", 0, 100),
+        ("bytes=100-", 100, len(BODY)),
+        ("bytes=-100", len(BODY) - 100, len(BODY)),
+        ("bytes=-999999", 0, len(BODY)),
+        ("bytes=10-999999", 10, len(BODY)),
+    ],
+)
+def test_ranges(s3: BaseClient, bucket: str, wanted: str, start: int, stop: int) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=BODY)
+    got = s3.get_object(Bucket=bucket, Key="key", Range=wanted)
+    assert got["ResponseMetadata"]["HTTPStatusCode"] == 206
+    assert got["ContentRange"] == f"bytes {start}-{stop - 1}/{len(BODY)}"
+    assert got["Body"].read() == BODY[start:stop]
+    head = s3.head_object(Bucket=bucket, Key="key", Range=wanted)
+    assert (head["ResponseMetadata"]["HTTPStatusCode"], head["ContentLength"]) == (206, stop - start)
+
+
+def test_ranges_across_blocks(s3: BaseClient, bucket: str) -> None:
+    body = hashlib.shake_128(b"blocks").digest(2 * BLOCK + 1000)
+    s3.put_object(Bucket=bucket, Key="key", Body=body)
+    for start, stop in [(BLOCK - 1, BLOCK + 1), (BLOCK, BLOCK + 1), (5, 2 * BLOCK + 5), (2 * BLOCK, 2 * BLOCK + 1000)]:
+        got = s3.get_object(Bucket=bucket, Key="key", Range=f"bytes={start}-{stop - 1}")
+        assert got["Body"].read() == body[start:stop]
+
+
+@pytest.mark.parametrize("wanted", [f"bytes={len(BODY)}-", "bytes=999999-1000000", "bytes=-0"])
+def test_ranges_that_touch_nothing(s3: BaseClient, bucket: str, wanted: str) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=BODY)
+    with refused("InvalidRange", 416) as errors:
+        s3.get_object(Bucket=bucket, Key="key", Range=wanted)
+    assert errors[0].response["ResponseMetadata"]["HTTPHeaders"]["content-range"] == f"bytes */{len(BODY)}"
+    with refused("416", 416):
+        s3.head_object(Bucket=bucket, Key="key", Range=wanted)
+
+
+@pytest.mark.parametrize("wanted", ["bytes=5-2", "lines=1-2", "bytes=0-1,4-5", "bytes=a-b"])
+def test_ranges_that_mean_nothing_are_ignored(s3: BaseClient, bucket: str, wanted: str) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=BODY)
+    got = s3.get_object(Bucket=bucket, Key="key", Range=wanted)
+    assert (got["ResponseMetadata"]["HTTPStatusCode"], got["Body"].read()) == (200, BODY)
+
+
+def test_response_overrides(s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=b"x", ContentType="text/plain")
+    got = s3.get_object(
+        Bucket=bucket,
+        Key="key",
+        ResponseContentType="application/x-other",
+        ResponseCacheControl="no-cache",
+        ResponseContentDisposition="inline",
+        ResponseContentEncoding="identity",
+        ResponseContentLanguage="fr",
+        ResponseExpires="Wed, 21 Oct 2037 07:28:00 GMT",
+    )
+    headers = got["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["content-type"] == "application/x-other"
+    assert headers["cache-control"] == "no-cache"
+    assert headers["content-disposition"] == "inline"
+    assert headers["content-encoding"] == "identity"
+    assert headers["content-language"] == "fr"
+    assert headers["expires"] == "Wed, 21 Oct 2037 07:28:00 GMT"
+    got["Body"].close()
+
+
+def test_a_body_that_denies_its_md5_is_refused(s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="there", Body=b"before")
+    wrong = base64.b64encode(hashlib.md5(b"other", usedforsecurity=False).digest()).decode()
+    for key in ("there", "new"):
+        with refused("BadDigest", 400):
+            s3.put_object(Bucket=bucket, Key=key, Body=b"after", ContentMD5=wrong)
+    with refused("InvalidDigest", 400):
+        s3.put_object(Bucket=bucket, Key="new", Body=b"after", ContentMD5="AAAA")
+    assert keys_of(s3, bucket) == ["there"]
+    assert s3.get_object(Bucket=bucket, Key="there")["Body"].read() == b"before"
+
+
+def test_metadata_beyond_ascii(s3: BaseClient, bucket: str, client: Callable[..., BaseClient]) -> None:
+    raw = client()
+    # boto3 itself refuses other than ASCII; browsers and other SDKs do not.
+    raw.meta.events.unregister("before-parameter-build.s3.PutObject", _ascii_check())
+    raw.meta.events.register(
+        "before-call.s3.PutObject",
+        lambda params, **_: params["headers"].update({"x-amz-meta-city": "Kraków £".encode()}),
+    )
+    raw.put_object(Bucket=bucket, Key="key", Body=b"x")
+    head = s3.head_object(Bucket=bucket, Key="key")
+    told = head["Metadata"]["city"]
+    assert told.encode("latin-1", "replace").decode("utf-8", "replace") == "Kraków £" or told.startswith("=?UTF-8?")
+
+
+def _ascii_check() -> Callable[..., None]:
+    from botocore.handlers import validate_ascii_metadata
+
+    check: Callable[..., None] = validate_ascii_metadata
+    return check
+
+
+def test_metadata_has_a_limit(s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="fits", Body=b"", Metadata={"k" * 48: "v" * 2000})
+    with refused("MetadataTooLarge", 400):
+        s3.put_object(Bucket=bucket, Key="big", Body=b"", Metadata={"k" * 49: "v" * 2000})
+    with refused("MetadataTooLarge", 400):
+        s3.create_multipart_upload(Bucket=bucket, Key="big", Metadata={"k" * 49: "v" * 2000})
+    assert keys_of(s3, bucket) == ["fits"]
+
+
+def test_copy(s3: BaseClient, bucket: str) -> None:
+    other = unique("other")
+    s3.create_bucket(Bucket=other)
+    s3.put_object(Bucket=bucket, Key="a b+c%é", Body=BODY, Metadata={"m": "1"}, ContentType="text/plain", Tagging="t=1")
+    copied = s3.copy_object(Bucket=other, Key="copy", CopySource={"Bucket": bucket, "Key": "a b+c%é"})
+    assert copied["CopyObjectResult"]["ETag"] == f'"{md5(BODY)}"'
+    got = s3.get_object(Bucket=other, Key="copy")
+    assert (got["Body"].read(), got["Metadata"], got["ContentType"]) == (BODY, {"m": "1"}, "text/plain")
+    assert s3.get_object_tagging(Bucket=other, Key="copy")["TagSet"] == [{"Key": "t", "Value": "1"}]
+
+    with refused("InvalidRequest", 400):  # onto itself, changing nothing
+        s3.copy_object(Bucket=other, Key="copy", CopySource=f"{other}/copy")
+    s3.copy_object(
+        Bucket=other, Key="copy", CopySource=f"{other}/copy", MetadataDirective="REPLACE", Metadata={"m": "2"}
+    )
+    again = s3.get_object(Bucket=other, Key="copy")
+    assert (again["Body"].read(), again["Metadata"]) == (BODY, {"m": "2"})
+    with refused("NoSuchKey", 404):
+        s3.copy_object(Bucket=other, Key="x", CopySource=f"{bucket}/absent")
+    with refused("NoSuchBucket", 404):
+        s3.copy_object(Bucket=other, Key="x", CopySource=f"{unique('no')}/absent")
+    assert keys_of(s3, other) == ["copy"]
+
+
+def test_delete_many(s3: BaseClient, bucket: str) -> None:
+    keys = [f"k/{number}" for number in range(30)] + ["a&b<c>", "é\U0001f600"]
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    wanted = {"Objects": [{"Key": key} for key in [*keys, "absent"]]}
+    told = s3.delete_objects(Bucket=bucket, Delete=wanted)
+    assert sorted(entry["Key"] for entry in told["Deleted"]) == sorted([*keys, "absent"])
+    assert "Errors" not in told
+    assert keys_of(s3, bucket) == []
+    quiet = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "x"}], "Quiet": True})
+    assert "Deleted" not in quiet
+    with refused("MalformedXML", 400):
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": str(n)} for n in range(1001)]})
+
+
+def test_tagging_leaves_the_bytes_alone(s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=BODY, Tagging="a=1")
+    before = s3.head_object(Bucket=bucket, Key="key")
+    tags = [{"Key": "x y", "Value": "1+2=3"}, {"Key": "é", "Value": ""}]
+    s3.put_object_tagging(Bucket=bucket, Key="key", Tagging={"TagSet": tags})
+    told = s3.get_object_tagging(Bucket=bucket, Key="key")["TagSet"]
+    assert sorted(told, key=lambda tag: tag["Key"]) == sorted(tags, key=lambda tag: tag["Key"])
+    got = s3.get_object(Bucket=bucket, Key="key")
+    assert (got["Body"].read(), got["ETag"], got["LastModified"]) == (BODY, before["ETag"], before["LastModified"])
+    assert got["TagCount"] == 2
+    s3.delete_object_tagging(Bucket=bucket, Key="key")
+    assert s3.get_object_tagging(Bucket=bucket, Key="key")["TagSet"] == []
+    for wrong in ([{"Key": str(n), "Value": ""} for n in range(11)], [{"Key": "k" * 129, "Value": ""}]):
+        with refused("BadRequest" if len(wrong) > 10 else "InvalidTag", 400):
+            s3.put_object_tagging(Bucket=bucket, Key="key", Tagging={"TagSet": wrong})
+    with refused("NoSuchKey", 404):
+        s3.get_object_tagging(Bucket=bucket, Key="absent")
+
+
+def test_presigned_urls(s3: BaseClient, bucket: str) -> None:
+    key = "a b/ü+%&=.txt"
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=60)
+    request = urllib.request.Request(url, data=b"presigned", method="PUT")
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        assert answer.status == 200
+    url = s3.generate_presigned_url(
+        "get_object", Params={"Bucket": bucket, "Key": key, "ResponseContentType": "text/x-mine"}, ExpiresIn=60
+    )
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        assert (answer.read(), answer.headers["content-type"]) == (b"presigned", "text/x-mine")
+    # Whatever is changed after signing is refused, and so is a URL for another method.
+    for wrong in (url.replace("text%2Fx-mine", "text%2Fhtml"), url[:-1] + ("0" if url[-1] != "0" else "1")):
+        with pytest.raises(urllib.error.HTTPError) as told:
+            urllib.request.urlopen(wrong, timeout=5)
+        assert told.value.code == 403 and b"SignatureDoesNotMatch" in told.value.read()
+    with pytest.raises(urllib.error.HTTPError) as told:
+        urllib.request.urlopen(urllib.request.Request(url, data=b"evil", method="PUT"), timeout=5)
+    assert told.value.code == 403 and told.value.read()
+    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"presigned"
+
+
+def test_an_expired_url_is_refused(s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=b"x")
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "key"}, ExpiresIn=1)
+    time.sleep(2.1)
+    with pytest.raises(urllib.error.HTTPError) as told:
+        urllib.request.urlopen(url, timeout=5)
+    assert told.value.code == 403 and b"Request has expired" in told.value.read()
+
+
+def test_expected_bucket_owner(s3: BaseClient, bucket: str) -> None:
+    owner = s3.list_buckets()["Owner"]["ID"]
+    s3.put_object(Bucket=bucket, Key="key", Body=b"x", ExpectedBucketOwner=owner)
+    with refused("AccessDenied", 403):
+        s3.put_object(Bucket=bucket, Key="key", Body=b"y", ExpectedBucketOwner="123456789012")
+    assert s3.get_object(Bucket=bucket, Key="key", ExpectedBucketOwner=owner)["Body"].read() == b"x"
+
+
+def test_virtual_hosted_style(server: Server, s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a/b c", Body=b"hosted")
+    hosted = server.s3(s3={"addressing_style": "virtual"})
+    # What the client signs is bucket.localhost; where it connects to is this machine.
+    hosted.meta.events.register("before-send.s3", lambda request, **_: _reroute(request, server.port))
+    hosted.meta.events.register("before-sign.s3", lambda request, **_: _rename(request, bucket, server.port))
+    try:
+        assert hosted.get_object(Bucket=bucket, Key="a/b c")["Body"].read() == b"hosted"
+        hosted.put_object(Bucket=bucket, Key="new", Body=b"1")
+        assert [entry["Key"] for entry in hosted.list_objects_v2(Bucket=bucket)["Contents"]] == ["a/b c", "new"]
+    finally:
+        hosted.close()
+
+
+def _rename(request: object, bucket: str, port: int) -> None:
+    url = request.url.replace(f"//127.0.0.1:{port}/{bucket}", f"//127.0.0.1:{port}")  # type: ignore[attr-defined]
+    request.url = url.replace(f"//127.0.0.1:{port}", f"//{bucket}.localhost:{port}")  # type: ignore[attr-defined]
+
+
+def _reroute(request: object, port: int) -> None:
+    host = request.url.split("//", 1)[1].split("/", 1)[0]  # type: ignore[attr-defined]
+    request.headers["Host"] = host  # type: ignore[attr-defined]
+    request.url = request.url.replace(host, f"127.0.0.1:{port}", 1)  # type: ignore[attr-defined]
