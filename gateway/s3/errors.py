@@ -14,22 +14,25 @@ from gateway.auth.errors import AuthError
 from gateway.s3.values import http_date
 from gateway.s3.xml import escape
 
-Headers = list[tuple[bytes, bytes]]
-
 
 class S3Error(Exception):
-    """An answer that is an error. ``detail`` follows the message in the document; ``headers`` join the answer's."""
+    """An answer that is an error. ``detail`` follows the message in the document."""
 
     code: str = "InternalError"
     status: int = 500
     message: str = "We encountered an internal error. Please try again."
 
-    def __init__(self, message: str | None = None, *, headers: Headers | None = None, **detail: str) -> None:
+    def __init__(self, message: str | None = None, /, **detail: str) -> None:
         if message is not None:
             self.message = message
         super().__init__(f"{self.code}: {self.message}")
-        self.headers: Headers = headers or []
+        self.headers: list[tuple[bytes, bytes]] = []
         self.detail = detail
+
+    def with_headers(self, *headers: tuple[bytes, bytes]) -> S3Error:
+        """The same error, its answer carrying more headers."""
+        self.headers += headers
+        return self
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -345,16 +348,13 @@ def _digest_mismatch(error: domain.DigestMismatch) -> S3Error:
 
 
 def _not_modified(error: domain.NotModified) -> S3Error:
-    validators = [(b"etag", b'"%s"' % error.etag.encode()), (b"last-modified", http_date(error.modified_at))]
-    return NotModified(headers=validators)
+    etag = b'"%s"' % error.etag.encode()
+    return NotModified().with_headers((b"etag", etag), (b"last-modified", http_date(error.modified_at)))
 
 
 def _invalid_range(error: domain.RangeNotSatisfiable) -> S3Error:
-    return InvalidRange(
-        headers=[(b"content-range", b"bytes */%d" % error.size)],
-        RangeRequested=error.header,
-        ActualObjectSize=str(error.size),
-    )
+    answer = InvalidRange(RangeRequested=error.header, ActualObjectSize=str(error.size))
+    return answer.with_headers((b"content-range", b"bytes */%d" % error.size))
 
 
 def _bad_request(error: domain.BadRequest) -> S3Error:

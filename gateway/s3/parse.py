@@ -266,7 +266,7 @@ def _integer_converter(member: Member) -> Callable[[str], Any]:
 
 
 def compile_body(operation: Operation, takes: frozenset[str]) -> Callable[[bytes], dict[str, Any]]:
-    """A function from a document body to its members. It raises MalformedXML, MissingRequestBodyError, NotImplemented."""
+    """A function from a document to its members; raises MalformedXML, MissingRequestBodyError, NotImplemented."""
     payload = operation.payload
     if payload is None:
         return _compile_members(operation, takes)

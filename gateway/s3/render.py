@@ -125,7 +125,7 @@ def _header_formatter(member: Member) -> Callable[[Any], bytes]:
 def _text(value: str) -> bytes:
     """Header text, as UTF-8 beyond ASCII. Raises InvalidArgument for control characters: none may split an answer."""
     if not value.isprintable() and any(
-        character < " " and character != "\t" or character == "\x7f" for character in value
+        (character < " " and character != "\t") or character == "\x7f" for character in value
     ):
         raise InvalidArgument("Header value cannot be represented using ISO-8859-1.", ArgumentValue=value)
     return value.encode("utf-8", "replace")

@@ -137,7 +137,7 @@ def _compile_column(name: str, shape: Shape, url: bool) -> Column:
         case "string":
             return _escaped
         case "integer" | "long":
-            return lambda values: ["%d" % value for value in values]
+            return lambda values: [f"{value:d}" for value in values]
         case "boolean":
             return _booleans
         case "timestamp":

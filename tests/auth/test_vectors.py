@@ -6,7 +6,7 @@ import calendar
 
 import pytest
 
-from gateway.auth.chunked import Decoder
+from gateway.auth.chunked import Chain, Decoder
 from gateway.auth.payload import Mode, Payload
 from gateway.auth.sigv4 import Credential, Identity, RequestHead, Verifier
 from gateway.types import Principal
@@ -131,8 +131,6 @@ def framed(signatures: tuple[str, str, str], tail: str) -> bytes:
 
 
 def decode(payload: Payload, body: bytes, announced: list[str] | None) -> tuple[bytes, dict[str, str]]:
-    from gateway.auth.chunked import Chain
-
     assert payload.seed is not None
     decoder = Decoder(66560, chain=Chain(payload.seed), announced=announced)
     decoded = b"".join(decoder.feed(body))

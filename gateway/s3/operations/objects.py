@@ -222,7 +222,10 @@ def _overrides(members: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@operation
+_NO_LOCKS = {"BypassGovernanceRetention": "nothing is locked, so there is nothing to bypass"}
+
+
+@operation(ignores=_NO_LOCKS)
 async def delete_object(
     call: Call,
     *,
@@ -245,7 +248,7 @@ async def delete_object(
     raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=VersionId)
 
 
-@operation(ignores={"ChecksumAlgorithm": "the checksum itself is verified with the XML body"})
+@operation(ignores=_NO_LOCKS)
 async def delete_objects(
     call: Call, *, Bucket: str, Delete: dict[str, Any], ExpectedBucketOwner: str | None = None
 ) -> dict[str, Any]:

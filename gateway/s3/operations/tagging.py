@@ -8,13 +8,7 @@ from gateway.s3.call import Call
 from gateway.s3.operations.common import check_tags, check_version, open_bucket
 from gateway.s3.operations.registry import operation
 
-_CHECKED = {
-    "ContentMD5": "verified with the XML body",
-    "ChecksumAlgorithm": "the checksum itself is verified with the XML body",
-}
-
-
-@operation(ignores=_CHECKED)
+@operation
 async def put_object_tagging(
     call: Call,
     *,
