@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from backends.base import ByteRange
 from gateway import checksums
@@ -189,8 +190,9 @@ class Uploads:
 
         Raises InvalidPart, InvalidPartOrder, EntityTooSmall, EntityTooLarge, DigestMismatch, PreconditionFailed.
         """
-        if [part.number for part in chosen] != sorted({part.number for part in chosen}):
+        if any(later.number < part.number for part, later in pairwise(chosen)):
             raise InvalidPartOrder
+        chosen = list({part.number: part for part in chosen}.values())  # of one number the last word counts
         parts = await self._match(upload, chosen)
         total = sum(part.size for part in parts)
         if total > self.limits.max_object:

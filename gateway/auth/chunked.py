@@ -230,6 +230,6 @@ class Decoder:
 
 def strip_aws_chunked(content_encoding: str) -> str | None:
     """A Content-Encoding without ``aws-chunked``, which frames the transfer only; None when nothing is left."""
-    codings = [coding.strip() for coding in content_encoding.split(",")]
-    kept = [coding for coding in codings if coding and coding.lower() != "aws-chunked"]
-    return ",".join(kept) or None
+    codings = content_encoding.split(",")
+    kept = [coding for coding in codings if coding.strip() and coding.strip().lower() != "aws-chunked"]
+    return ",".join(kept).strip() or None

@@ -247,11 +247,9 @@ class Verifier:
         return _Claim(access_key, timestamp, scope, signed, signature, content)
 
     def _check_lifetime(self, moment: int, text: bytes) -> None:
-        if not _DIGITS(text):
-            negative = text[:1] == b"-" and _DIGITS(text[1:])
-            raise AuthorizationQueryParametersError(
-                "X-Amz-Expires must be non-negative" if negative else "X-Amz-Expires should be a number"
-            )
+        negative = text[:1] == b"-" and bool(_DIGITS(text[1:]))
+        if not negative and not _DIGITS(text):
+            raise AuthorizationQueryParametersError("X-Amz-Expires should be a number")
         expires = int(text)
         if expires > MAX_EXPIRES:
             raise AuthorizationQueryParametersError(
@@ -262,7 +260,7 @@ class Verifier:
         times = {"X-Amz-Expires": str(expires), "Expires": _iso(moment + expires), "ServerTime": _iso(now)}
         if moment - now > self._max_skew:
             raise AccessDenied("Request is not valid yet", **times)
-        if expires == 0 or now > moment + expires:
+        if expires <= 0 or now > moment + expires:
             raise AccessDenied("Request has expired", **times)
 
     # -- both

@@ -74,6 +74,9 @@ URL_ENCODED = frozenset(
 A space becomes ``%20`` and never ``+``: every SDK decodes that rightly, whether or not it takes ``+`` for a space.
 """
 
+NOT_URL_ENCODED = frozenset({("ListObjects", "Prefix")})
+"""Members that ``encoding-type=url`` leaves alone all the same: SDKs do not decode version 1's own prefix."""
+
 TEXT_TIMESTAMPS = frozenset({"Expires", "ResponseExpires"})
 """Timestamps of the model that are text here: AWS stores and returns ``Expires`` as it was sent, date or not."""
 

@@ -60,7 +60,11 @@ def _compile_structure(
     members: tuple[Member, ...], name: str, url: bool, others: frozenset[str] = frozenset()
 ) -> Structure:
     """A function from a structure to its inner XML, in the model's order. ``others`` travel elsewhere."""
-    fields = tuple((member.name, _compile_element(member, url)) for member in members if not member.attribute)
+    fields = tuple(
+        (member.name, _compile_element(member, url and (name, member.name) not in quirks.NOT_URL_ENCODED))
+        for member in members
+        if not member.attribute
+    )
     known = others | {member.name for member in members}
 
     def write(value: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from gateway.errors import UserNotFound
 from gateway.s3.call import Call
 from gateway.s3.errors import (
     AccessDenied,
+    BadDigest,
     InvalidArgument,
     InvalidDigest,
     InvalidRequest,
@@ -195,7 +196,8 @@ def checks_from(call: Call, members: Mapping[str, Any], *, limit: int, algorithm
         try:
             checksums.decode(name, value)
         except ValueError:
-            raise InvalidRequest(f"Value for x-amz-checksum-{name.lower()} header is invalid.") from None
+            # What is no digest cannot be that of the body.
+            raise BadDigest(f"The {name} you specified did not match the calculated checksum.") from None
         return Checks(md5, name, value, None, limit)
     return Checks(md5, algorithm or "CRC64NVME", None, None, limit)
 
@@ -250,4 +252,6 @@ def object_members(info: ObjectInfo) -> dict[str, Any]:
         members["Metadata"] = attributes.metadata
     if attributes.storage_class != "STANDARD":
         members["StorageClass"] = attributes.storage_class
+    if attributes.tags:
+        members["TagCount"] = len(attributes.tags)
     return members

@@ -68,7 +68,7 @@ async def list_objects_v2(
     bucket = await _open(call, "s3:ListBucket", Bucket, Prefix, EncodingType, ExpectedBucketOwner)
     limit = page_size(MaxKeys, "max-keys")
     after = StartAfter or ""
-    if ContinuationToken is not None:
+    if ContinuationToken:
         after = decode_token(ContinuationToken)
     page = await call.core.objects.list(bucket, Prefix or "", Delimiter or "", after, limit)
     return {

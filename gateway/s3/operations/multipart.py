@@ -361,12 +361,10 @@ async def get_object_attributes(
 
 
 def _object_parts(info: ObjectInfo, parts: list[ObjectPart], marker: int | None, most: int | None) -> dict[str, Any]:
-    """The parts of an object; AWS tells them one by one only where each has a checksum."""
-    shown = [part for part in parts if part.checksum is not None]
-    if not shown or info.checksum is None:
-        return {"TotalPartsCount": len(parts)}
+    """The parts of an object, each with its checksum where it has one."""
+    algorithm = info.checksum.algorithm if info.checksum else ""
     limit = page_size(most, "max-parts")
-    rest = [part for part in shown if part.number > (marker or 0)]
+    rest = [part for part in parts if part.number > (marker or 0)]
     page = rest[:limit]
     return {
         "TotalPartsCount": len(parts),
@@ -378,7 +376,7 @@ def _object_parts(info: ObjectInfo, parts: list[ObjectPart], marker: int | None,
             {
                 "PartNumber": part.number,
                 "Size": part.size,
-                f"Checksum{info.checksum.algorithm}": part.checksum,
+                **({f"Checksum{algorithm}": part.checksum} if part.checksum else {}),
             }
             for part in page
         ],

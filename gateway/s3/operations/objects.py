@@ -33,7 +33,7 @@ from gateway.s3.operations.common import (
     refuse_acl,
 )
 from gateway.s3.operations.registry import operation
-from gateway.types import Bucket, ObjectInfo
+from gateway.types import Bucket, Checksum, ObjectInfo
 
 MAX_DELETES = 1000
 
@@ -115,8 +115,6 @@ async def get_object(
         result = {**object_members(info), **_overrides(locals())}
         result["ContentLength"] = opened.span.stop - opened.span.start
     result["Body"] = opened.body
-    if info.attributes.tags:
-        result["TagCount"] = len(info.attributes.tags)
     return result
 
 
@@ -164,24 +162,25 @@ async def _look(
     result = object_members(info)
     span = ByteRange(0, info.content.size)
     wanted = parse_range(members["Range"]) if members["Range"] is not None else None
+    checked = members["ChecksumMode"] == "ENABLED"
     if members["PartNumber"] is not None:
         if members["Range"] is not None:
             raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
-        span = await _part_span(call, info, members["PartNumber"], result)
+        span = await _part_span(call, info, members["PartNumber"], result, checked)
     elif wanted is not None:
         found = resolve_range(wanted, info.content.size)
         if found is None:
             raise RangeNotSatisfiable(wanted.header, info.content.size)
         span = found
         result["ContentRange"] = f"bytes {span.start}-{span.stop - 1}/{info.content.size}"
-    elif members["ChecksumMode"] == "ENABLED":
+    elif checked:
         result.update(checksum_members(info.checksum))
     result["ContentLength"] = span.stop - span.start
     result.update(_overrides(members))
     return bucket, info, span, result
 
 
-async def _part_span(call: Call, info: ObjectInfo, number: int, result: dict[str, Any]) -> ByteRange:
+async def _part_span(call: Call, info: ObjectInfo, number: int, result: dict[str, Any], checked: bool) -> ByteRange:
     """The span of one part of an object; an object put whole is its own part 1."""
     if not 1 <= number <= call.core.settings.max_parts:
         raise InvalidArgument(
@@ -201,6 +200,8 @@ async def _part_span(call: Call, info: ObjectInfo, number: int, result: dict[str
         if chosen is None:
             raise InvalidPart(PartNumberRequested=str(number), ActualPartCount=str(len(parts)))
         span = ByteRange(chosen.offset, chosen.offset + chosen.size)
+        if checked and info.checksum is not None and chosen.checksum is not None:
+            result.update(checksum_members(Checksum(info.checksum.algorithm, chosen.checksum, info.checksum.type)))
     if span.stop > span.start:
         result["ContentRange"] = f"bytes {span.start}-{span.stop - 1}/{size}"
     return span

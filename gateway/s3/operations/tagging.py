@@ -8,6 +8,7 @@ from gateway.s3.call import Call
 from gateway.s3.operations.common import check_tags, check_version, open_bucket
 from gateway.s3.operations.registry import operation
 
+
 @operation
 async def put_object_tagging(
     call: Call,
