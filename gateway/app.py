@@ -23,6 +23,7 @@ from gateway.checker import Checker
 from gateway.collector import Collector, run_forever
 from gateway.content import ContentStore
 from gateway.core import Core
+from gateway.generation import Generation
 from gateway.identity import Users
 from gateway.names import Mounts, Names, StoreFactory
 from gateway.objects import Objects
@@ -66,7 +67,8 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
     master_key = load_master_key(settings.master_key_text(), data_dir / MASTER_KEY_FILE)
     catalog = SqliteCatalog(data_dir / CATALOG_FILE, fsync=settings.durability == "fsync")
     factory = _store_factory(settings, master_key)
-    names = Names(catalog, factory)
+    generation = Generation(catalog)
+    names = Names(catalog, generation, factory)
     content = ContentStore(catalog, threads=settings.content_threads, buffer_blocks=settings.buffer_blocks)
     objects = Objects(catalog, names, content, max_copy=settings.max_put_size)
     limits = Limits(
@@ -86,7 +88,7 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
             objects=objects,
             uploads=Uploads(catalog, names, content, objects, limits),
             users=Users(catalog, master_key),
-            keyring=KeyRing(catalog, master_key),
+            keyring=KeyRing(catalog, master_key, generation),
             collector=Collector(catalog, names),
             checker=Checker(catalog, names),
         )

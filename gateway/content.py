@@ -28,11 +28,9 @@ from backends.base import (
     BlobName,
     BlobStore,
     ByteRange,
-    InlineReads,
     Stage,
     StoreError,
     StoreFull,
-    StreamingWrites,
 )
 from gateway import checksums
 from gateway.catalog import blobs
@@ -208,9 +206,10 @@ class ContentStore:
         if seen.state == blobs.DAMAGED:
             await self._catalog.write(blobs.set_state, store.info.id, *name, blobs.DAMAGED, blobs.LIVE)
 
-    async def open_stage(self, blob_store: BlobStore) -> Stage:
-        if isinstance(blob_store, StreamingWrites):
-            return blob_store.stage()
+    async def open_stage(self, store: OpenStore) -> Stage:
+        if store.streaming is not None:
+            return store.streaming.stage()
+        blob_store = store.use()
         await self._buffers.acquire()
         return _WholeBlock(blob_store, self._buffers)
 
@@ -243,11 +242,11 @@ class ContentStore:
 
     def read_small(self, store: OpenStore, content: Content) -> bytes | None:
         """A one-block content at once, where the store can; else None."""
-        blob_store = store.use()
-        if content.digest is None or not isinstance(blob_store, InlineReads) or content.size > blob_store.inline_limit:
+        inline = store.inline
+        if inline is None or content.digest is None or content.size > inline.inline_limit:
             return None
         try:
-            return blob_store.read_inline(BlobName(content.scope, content.digest))
+            return inline.read_inline(BlobName(content.scope, content.digest))
         except StoreError as error:
             raise ContentUnavailable(str(error)) from error
 
@@ -309,7 +308,6 @@ class _Cutter:
     def __init__(self, content: ContentStore, store: OpenStore, scope: str, source: Source, checks: Checks) -> None:
         self._content = content
         self._store = store
-        self._blob_store = store.use()
         self._scope = scope
         self._source = source
         self._checks = checks
@@ -355,7 +353,7 @@ class _Cutter:
             now, later = _split(batch, self._block_room) if size > self._block_room else (batch, [])
             taken = min(size, self._block_room)
             if self._stage is None:
-                self._stage = await self._content.open_stage(self._blob_store)
+                self._stage = await self._content.open_stage(self._store)
             self._working = asyncio.ensure_future(self._content.run(self._digest, self._stage, now))
             self.size += taken
             self._block_room -= taken

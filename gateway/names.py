@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from backends.base import DEFAULT_SCOPE, BlobStore, StoreError
+from backends.base import DEFAULT_SCOPE, BlobStore, InlineReads, StoreError, StreamingWrites
 from gateway.catalog import config
 from gateway.catalog.base import Catalog
 from gateway.errors import BackendNotFound, BadMount, BucketNotFound, ContentUnavailable
+from gateway.generation import Generation
 from gateway.mounts import MountTable, bucket_of, check_mount_point
 from gateway.types import Bucket, Mount, Principal, StoreInfo
 
@@ -32,6 +33,10 @@ class OpenStore:
     info: StoreInfo
     blobs: BlobStore | None
     problem: str = ""
+    inline: InlineReads | None = None
+    """The same store, where it hands out small blobs at once."""
+    streaming: StreamingWrites | None = None
+    """The same store, where it takes blobs piece by piece."""
 
     def scope_for(self, bucket: Bucket) -> str:
         """Whose content a bucket's is: contents are shared within a scope only."""
@@ -96,18 +101,22 @@ class StoreFactory:
 class Names:
     """The name space: buckets and mounts, cached by generation."""
 
-    def __init__(self, catalog: Catalog, factory: StoreFactory) -> None:
+    def __init__(self, catalog: Catalog, generation: Generation, factory: StoreFactory) -> None:
         self._catalog = catalog
+        self._generation = generation
         self._factory = factory
         self._opened: dict[int, OpenStore] = {}
         self._snapshot = Snapshot(0, MountTable(()), {})
         self._loading = asyncio.Lock()
 
     async def current(self) -> Snapshot:
-        generation = await self._catalog.read(config.generation)
-        if generation != self._snapshot.generation:
+        if await self._generation.current() != self._snapshot.generation:
             await self._reload()
         return self._snapshot
+
+    def forget(self) -> None:
+        """Look again at once: a change was committed here just now."""
+        self._generation.forget()
 
     async def bucket(self, name: str) -> Bucket:
         """Raises BucketNotFound."""
@@ -123,8 +132,9 @@ class Names:
 
     async def _reload(self) -> None:
         async with self._loading:
-            # Read before the rows: a change in between makes the snapshot look old, never new.
-            generation = await self._catalog.read(config.generation)
+            # Read anew, and before the rows: a change in between makes the snapshot look old, never new.
+            self._generation.forget()
+            generation = await self._generation.current()
             if generation == self._snapshot.generation:
                 return
             mounts = await self._catalog.read(config.load_mounts)
@@ -142,7 +152,13 @@ class Names:
             return known
         info = StoreInfo(row.id, row.backend_type, settings, row.block_size, row.dedup_scope)
         try:
-            store = OpenStore(info, self._factory.open(row.backend_type, settings))
+            blobs = self._factory.open(row.backend_type, settings)
+            store = OpenStore(
+                info,
+                blobs,
+                inline=blobs if isinstance(blobs, InlineReads) else None,
+                streaming=blobs if isinstance(blobs, StreamingWrites) else None,
+            )
         except StoreError as error:
             # One store that is out of order must not take the others down.
             log.error("store %d (%s) cannot be opened: %s", row.id, row.backend_type, error)
@@ -197,11 +213,13 @@ class Mounts:
         mount = await self._catalog.write(
             config.add_mount, Mount(mount_point, 0, priority, readonly, now), row, identity, bucket
         )
+        self._names.forget()
         return self._view(mount, await self._names.current())
 
     async def remove(self, mount_point: str) -> None:
         """Forget a mount; what its store holds stays. Raises MountNotFound."""
         await self._catalog.write(config.remove_mount, check_mount_point(mount_point))
+        self._names.forget()
 
     async def explain(self, path: str) -> list[MountView]:
         """The mounts that cover a path; the first serves it."""

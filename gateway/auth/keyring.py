@@ -5,14 +5,15 @@ from gateway.types import Principal
 
 
 class KeyRing:
-    def __init__(self, catalog, master_key):
+    def __init__(self, catalog, master_key, generation):
+        self._g = generation
         self._c = catalog
         self._m = master_key
         self._gen = 0
         self._k = {}
 
     async def find(self, key_id):
-        g = await self._c.read(config.generation)
+        g = await self._g.current()
         if g != self._gen:
             self._k = {}
             self._gen = g

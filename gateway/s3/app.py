@@ -10,17 +10,17 @@ import base64
 import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from random import getrandbits
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gateway.auth.payload import RequestBody
 from gateway.auth.sigv4 import RequestHead, Verifier
-from gateway.errors import ContentUnavailable, GatewayError
 from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
 from gateway.s3.call import Answer, Call
 from gateway.s3.documents import verify_document
 from gateway.s3.endpoint import Endpoint, compile_endpoints
-from gateway.s3.errors import AccessForbidden, NotImplemented_, S3Error, error_document, to_s3_error
+from gateway.s3.errors import AccessForbidden, InternalError, NotImplemented_, error_document, to_s3_error
 from gateway.s3.model import operations
 from gateway.s3.operations.registry import REGISTRY, Registry
 from gateway.s3.parse import header_map, parse_query, split_path
@@ -51,7 +51,7 @@ class _Visit:
     __slots__ = ("body", "headers", "method", "operation", "request_id", "sent", "status", "user")
 
     def __init__(self, scope: Scope) -> None:
-        self.request_id = secrets.token_hex(8).upper()
+        self.request_id = f"{getrandbits(64):016X}"
         self.method: str = scope["method"]
         self.headers: Mapping[bytes, bytes] = {}
         self.operation = "-"
@@ -161,9 +161,7 @@ class S3Door:
 
     def _refuse(self, visit: _Visit, error: Exception) -> Response:
         answer = to_s3_error(error)
-        if isinstance(error, ContentUnavailable):
-            log.error("request %s: content is unavailable", visit.request_id, exc_info=error)
-        elif not isinstance(error, S3Error | GatewayError):
+        if isinstance(answer, InternalError):
             log.error("request %s failed", visit.request_id, exc_info=error)
         headers = list(answer.headers)
         if visit.method == "HEAD" or answer.status == 304:

@@ -206,6 +206,12 @@ def test_bad_trailers(trailers: bytes) -> None:
         decode(b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n", decoder([CRC], False, 5))
 
 
+def test_trailers_are_bounded_though_empty_lines_are_free() -> None:
+    wire = signed(trailers=b"x-amz-checksum-crc32:AAAAAA==\r\n", separator=b"\r\n" * 3000)
+    with pytest.raises(errors.MalformedTrailerError):
+        decode(wire, decoder([CRC], True))
+
+
 def test_trailer_names_and_values_are_taken_without_case_and_space() -> None:
     target = decoder([CRC], False, 5)
     decode(b"5\r\nhello\r\n0\r\nX-Amz-Checksum-CRC32: AAAAAA== \r\n\r\n", target)
@@ -236,7 +242,7 @@ def test_signed_trailers_as_minio_go_writes_them() -> None:
         ("gzip, AWS-Chunked", "gzip"),
         ("gzip", "gzip"),
         ("", None),
-        ("gzip, br", "gzip,br"),
+        ("gzip, br", "gzip, br"),
     ],
 )
 def test_strip_aws_chunked(sent: str, kept: str | None) -> None:

@@ -88,6 +88,14 @@ async def test_more_or_less_than_declared(receive: Any, payload: Payload) -> Non
         await body.read(100)
 
 
+async def test_no_byte_beyond_the_declared_length_is_handed_out() -> None:
+    received = []
+    with pytest.raises(errors.IncompleteBody):
+        async for chunk in UNSIGNED.open(sends(b"hello", b"!", b"!"), {b"content-length": b"5"}):
+            received.append(chunk)
+    assert received == [b"hello"]
+
+
 async def test_read_checks_the_digest() -> None:
     digest = hashlib.sha256(b"hello").hexdigest()
     body = Payload(Mode.SIGNED, digest).open(sends(b"hello"), {b"content-length": b"5"})

@@ -289,7 +289,9 @@ async def test_header_refusals(change: Change, error: type[errors.AuthError], te
         (in_query("AWS4-HMAC-SHA256", "MD5"), errors.AuthorizationQueryParametersError, "only supports"),
         (in_query("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"), errors.Unsupported, "ECDSA"),
         (in_query("Expires=600", "Expires=604801"), errors.AuthorizationQueryParametersError, "less than a week"),
-        (in_query("Expires=600", "Expires=-1"), errors.AuthorizationQueryParametersError, "non-negative"),
+        (in_query("Expires=600", "Expires=-1"), errors.AccessDenied, "expired"),
+        (in_query("Expires=600", "Expires=--1"), errors.AuthorizationQueryParametersError, "a number"),
+        (in_query("Expires=600", "Expires=-6_0"), errors.AuthorizationQueryParametersError, "a number"),
         (in_query("Expires=600", "Expires=6_0"), errors.AuthorizationQueryParametersError, "a number"),
         (in_query("Expires=600", "Expires=%D9%A1"), errors.AuthorizationQueryParametersError, "a number"),
         (in_query("Expires=600", "Expires=" + "9" * 40), errors.AuthorizationQueryParametersError, "a number"),
@@ -409,6 +411,21 @@ async def test_an_unknown_key_is_not_the_empty_secret() -> None:
 # -- payloads
 
 
+async def test_a_presigned_payload_may_be_told_in_the_query_or_in_a_signed_header() -> None:
+    for told in (f"?X-Amz-Content-Sha256={'0' * 64}", f"?x-amz-content-sha256={'0' * 64}"):
+        head = _presigned_with_content(URL + told, {}, "0" * 64)
+        assert (await verify(head)).payload.sha256 == "0" * 64
+    head = _presigned_with_content(URL, {"x-amz-content-sha256": "0" * 64}, "0" * 64)
+    assert (await verify(head)).payload.sha256 == "0" * 64
+
+
+async def test_a_presigned_payload_may_not_be_told_in_two_ways() -> None:
+    url = f"{URL}?X-Amz-Content-Sha256={'0' * 64}"
+    for content in ("0" * 64, "UNSIGNED-PAYLOAD"):
+        with pytest.raises(errors.InvalidArgument, match="differing"):
+            await verify(_presigned_with_content(url, {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, content))
+
+
 @pytest.mark.parametrize("mode", [mode for mode in Mode if mode is not Mode.SIGNED])
 async def test_payload_modes(mode: Mode) -> None:
     payload = (await verify(_with_content(mode.value))).payload
@@ -441,4 +458,18 @@ def _with_content(value: str) -> RequestHead:
     request = AWSRequest("PUT", URL, data=b"")
     request.context["content"] = value
     _TellsContent(CREDENTIALS, "s3", "us-east-1").add_auth(request)
+    return head_of(request)
+
+
+class _PresignsContent(S3SigV4QueryAuth):  # type: ignore[misc]
+    """Presigns for a payload other than UNSIGNED-PAYLOAD."""
+
+    def payload(self, request: AWSRequest) -> str:
+        return str(request.context["content"])
+
+
+def _presigned_with_content(url: str, headers: dict[str, str], content: str) -> RequestHead:
+    request = AWSRequest("PUT", url, headers=headers)
+    request.context["content"] = content
+    _PresignsContent(CREDENTIALS, "s3", "us-east-1", expires=600).add_auth(request)
     return head_of(request)

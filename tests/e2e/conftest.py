@@ -71,5 +71,3 @@ def bucket(s3: BaseClient) -> str:
 def store_dir(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     """Makes empty directories for local stores."""
     return lambda: tmp_path_factory.mktemp("store")
-
-

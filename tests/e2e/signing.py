@@ -10,7 +10,7 @@ import hmac
 import http.client
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 from tests.e2e.harness import REGION, Server
@@ -35,7 +35,14 @@ class Signed:
     def chunk(self, body: bytes) -> str:
         """The next signature of the chain."""
         text = "\n".join(
-            ["AWS4-HMAC-SHA256-PAYLOAD", self.stamp, self.scope, self.signature, EMPTY, hashlib.sha256(body).hexdigest()]
+            [
+                "AWS4-HMAC-SHA256-PAYLOAD",
+                self.stamp,
+                self.scope,
+                self.signature,
+                EMPTY,
+                hashlib.sha256(body).hexdigest(),
+            ]
         )
         self.signature = hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()
         return self.signature
@@ -69,7 +76,7 @@ class Raw:
         when: datetime | None = None,
     ) -> Signed:
         """``path`` is the raw path, percent-encoded already."""
-        stamp = (when or datetime.now(timezone.utc)).strftime("%Y%m%dT%H%M%SZ")
+        stamp = (when or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
         scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
         signed = {"host": self.host, **{name.lower(): value for name, value in (headers or {}).items()}}
         signed |= {"x-amz-date": stamp, "x-amz-content-sha256": payload}

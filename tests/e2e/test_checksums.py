@@ -172,9 +172,7 @@ def test_combinations_that_do_not_exist(s3: BaseClient, bucket: str, algorithm: 
 def test_a_part_of_another_algorithm_is_refused(s3: BaseClient, bucket: str) -> None:
     upload_id = s3.create_multipart_upload(Bucket=bucket, Key="key", ChecksumAlgorithm="SHA256")["UploadId"]
     with refused("InvalidRequest", 400):
-        s3.upload_part(
-            Bucket=bucket, Key="key", UploadId=upload_id, PartNumber=1, Body=b"x", ChecksumAlgorithm="CRC32"
-        )
+        s3.upload_part(Bucket=bucket, Key="key", UploadId=upload_id, PartNumber=1, Body=b"x", ChecksumAlgorithm="CRC32")
 
 
 def test_a_copy_may_get_another_checksum(s3: BaseClient, bucket: str) -> None:

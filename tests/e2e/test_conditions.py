@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
 
@@ -14,11 +14,11 @@ from botocore.exceptions import ClientError
 from tests.e2e.harness import keys_of, refused
 
 OTHER = '"00000000000000000000000000000000"'
-PAST = datetime(2001, 1, 1, tzinfo=timezone.utc)
+PAST = datetime(2001, 1, 1, tzinfo=UTC)
 
 
 def future() -> datetime:
-    return datetime.now(timezone.utc) + timedelta(days=1)
+    return datetime.now(UTC) + timedelta(days=1)
 
 
 @pytest.fixture

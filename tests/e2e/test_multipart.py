@@ -41,7 +41,11 @@ def test_a_whole_upload(s3: BaseClient, bucket: str) -> None:
     assert keys_of(s3, bucket) == []
 
     listed = s3.list_parts(Bucket=bucket, Key="key", UploadId=upload_id)
-    assert [(part["PartNumber"], part["Size"]) for part in listed["Parts"]] == [(3, LEAST + 1), (7, LEAST), (10000, 100)]
+    assert [(part["PartNumber"], part["Size"]) for part in listed["Parts"]] == [
+        (3, LEAST + 1),
+        (7, LEAST),
+        (10000, 100),
+    ]
     page = s3.list_parts(Bucket=bucket, Key="key", UploadId=upload_id, MaxParts=1, PartNumberMarker=3)
     assert (page["IsTruncated"], page["NextPartNumberMarker"], page["Parts"][0]["PartNumber"]) == (True, 7, 7)
     [open_upload] = s3.list_multipart_uploads(Bucket=bucket)["Uploads"]
@@ -56,9 +60,7 @@ def test_a_whole_upload(s3: BaseClient, bucket: str) -> None:
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
 
     # Completing again answers the same, as clients repeat what they had no answer to.
-    again = s3.complete_multipart_upload(
-        Bucket=bucket, Key="key", UploadId=upload_id, MultipartUpload={"Parts": parts}
-    )
+    again = s3.complete_multipart_upload(Bucket=bucket, Key="key", UploadId=upload_id, MultipartUpload={"Parts": parts})
     assert again["ETag"] == done["ETag"]
     with refused("NoSuchUpload", 404):
         s3.upload_part(Bucket=bucket, Key="key", UploadId=upload_id, PartNumber=1, Body=b"late")

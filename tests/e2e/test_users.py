@@ -81,9 +81,7 @@ def test_no_copying_from_others(alice: BaseClient, bob: BaseClient) -> None:
         bob.copy_object(Bucket=his, Key="stolen", CopySource=f"{hers}/key")
     upload = bob.create_multipart_upload(Bucket=his, Key="stolen")["UploadId"]
     with refused("AccessDenied", 403):
-        bob.upload_part_copy(
-            Bucket=his, Key="stolen", UploadId=upload, PartNumber=1, CopySource=f"{hers}/key"
-        )
+        bob.upload_part_copy(Bucket=his, Key="stolen", UploadId=upload, PartNumber=1, CopySource=f"{hers}/key")
     with refused("BucketAlreadyExists", 409):
         bob.create_bucket(Bucket=hers)
     assert keys_of(bob, his) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import socket
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
 import pytest
@@ -29,7 +29,9 @@ def code(body: bytes) -> str:
 
 def test_signed_chunks(raw: Raw, s3: BaseClient, bucket: str) -> None:
     for count, chunks in enumerate([[], [BODY], [BODY[:65536], BODY[65536:]]]):
-        status, headers, body = raw.chunked(f"/{bucket}/{count}", chunks, headers={"content-encoding": "aws-chunked,gzip"})
+        status, headers, body = raw.chunked(
+            f"/{bucket}/{count}", chunks, headers={"content-encoding": "aws-chunked,gzip"}
+        )
         assert status == 200, body
         assert headers["etag"] == f'"{hashlib.md5(b"".join(chunks), usedforsecurity=False).hexdigest()}"'
         got = s3.get_object(Bucket=bucket, Key=str(count))
@@ -66,7 +68,7 @@ def test_a_body_other_than_the_signed_one(raw: Raw, s3: BaseClient, bucket: str)
 
 def test_old_and_future_requests(raw: Raw, bucket: str) -> None:
     for minutes in (-20, 20):
-        when = datetime.now(timezone.utc) + timedelta(minutes=minutes)
+        when = datetime.now(UTC) + timedelta(minutes=minutes)
         signed = raw.sign("PUT", f"/{bucket}/key", when=when)
         status, _, body = raw.exchange("PUT", f"/{bucket}/key", None, signed.headers, b"x")
         assert (status, code(body)) == (403, "RequestTimeTooSkewed")

@@ -39,7 +39,9 @@ def operation_model(name: str) -> OperationModel:
     return SERVICE.operation_model(name)
 
 
-def sample(shape: Shape, name: str = "", *, only_required: bool = False, when: Any = WHEN, in_header: bool = False) -> Any:
+def sample(
+    shape: Shape, name: str = "", *, only_required: bool = False, when: Any = WHEN, in_header: bool = False
+) -> Any:
     """A value of a shape, with every member or only the required ones; text tries the escapes where it may."""
 
     def inner(member: Shape, label: str) -> Any:

@@ -32,7 +32,7 @@ ROW_XML = (
     '<ETag>"e"</ETag><Size>7</Size><StorageClass>STANDARD</StorageClass>'
 )
 
-GOLDEN = {
+GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
     "ListBuckets": (
         {"Buckets": [{"Name": "b", "CreationDate": MOMENT}], "Owner": OWNER, "Prefix": None},
         f"<ListAllMyBucketsResult {XMLNS}><Buckets><Bucket><Name>b</Name><CreationDate>2009-10-12T17:50:30.123Z"
@@ -126,7 +126,9 @@ def test_documents_are_as_aws_shows_them(name: str) -> None:
 @pytest.mark.parametrize("count", [1, 3, 4, 50])
 def test_rows_render_alike_in_any_number(count: int) -> None:
     _, _, body = render("ListObjects", {"Contents": [ROW] * count})
-    assert body == f"{DECLARATION}<ListBucketResult {XMLNS}>{f'<Contents>{ROW_XML}</Contents>' * count}</ListBucketResult>"
+    assert (
+        body == f"{DECLARATION}<ListBucketResult {XMLNS}>{f'<Contents>{ROW_XML}</Contents>' * count}</ListBucketResult>"
+    )
 
 
 def test_rows_that_differ_keep_their_own_members() -> None:
@@ -152,12 +154,18 @@ def test_url_encoding_covers_keys_and_nothing_else() -> None:
     }
     _, _, body = render("ListObjects", result)
     assert body.count(f"<Key>{encoded}</Key>") == 5
-    assert body.count(f"<Prefix>{encoded}</Prefix>") == 2
+    assert f"<CommonPrefixes><Prefix>{encoded}</Prefix></CommonPrefixes>" in body
     assert f"<NextMarker>{encoded}</NextMarker>" in body
     assert "<Delimiter>%7C</Delimiter>" in body
     assert "<Name>b </Name>" in body
     assert '<ETag>"a b"</ETag>' in body
     assert "<DisplayName>x y</DisplayName>" in body
+
+
+def test_only_version_2_encodes_its_own_prefix() -> None:
+    result = {"EncodingType": "url", "Prefix": "a b"}
+    assert "<Prefix>a b</Prefix>" in render("ListObjects", result)[2]
+    assert "<Prefix>a%20b</Prefix>" in render("ListObjectsV2", result)[2]
 
 
 def test_control_characters_in_a_key_become_references() -> None:
@@ -237,7 +245,7 @@ class TestObjects:
             ("a\tb", b"a\tb"),
             ("caf\u00e9 au lait?", b"=?UTF-8?Q?caf=C3=A9_au_lait=3F?="),
             ("日本語", b"=?UTF-8?B?5pel5pys6Kqe?="),
-            ("é\r\nx: y", b"=?UTF-8?Q?=C3=A9=0D=0Ax:_y?="),
+            ("é\r\nx: y", b"=?UTF-8?B?w6kNCng6IHk=?="),
             ("=?UTF-8?Q?=C3=A9?=", b"=?UTF-8?Q?=C3=A9?="),
         ],
     )

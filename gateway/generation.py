@@ -1,0 +1,33 @@
+"""The catalog's generation, read once per turn of the event loop.
+
+A request needs it several times: for its key, its bucket, its mount. All that happens in one turn, between two
+looks at the sockets, belongs to the same moment; so one look-up serves it, and the next turn looks again. What a
+request learns of after a change was acknowledged is therefore always the change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.catalog import config
+from gateway.catalog.base import Catalog
+
+
+class Generation:
+    """Tells the generation of the configuration that holds now."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._value: int | None = None
+
+    async def current(self) -> int:
+        if self._value is not None:
+            return self._value
+        value = await self._catalog.read(config.generation)
+        self._value = value
+        asyncio.get_running_loop().call_soon(self.forget)
+        return value
+
+    def forget(self) -> None:
+        """Look again at the next call: a change was made here just now."""
+        self._value = None
