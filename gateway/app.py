@@ -13,7 +13,6 @@ from typing import Any
 from backends.registry import identity as store_identity
 from backends.registry import mask as store_mask
 from backends.registry import open_store
-
 from gateway.auth.credentials import MasterKey, load_master_key
 from gateway.auth.keyring import KeyRing
 from gateway.auth.sigv4 import Verifier
@@ -82,13 +81,20 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
             settings=settings,
             catalog=catalog,
             names=names,
-            mounts=Mounts(catalog, names, factory, block_size=settings.block_size, region=settings.region),
+            mounts=Mounts(
+                catalog,
+                names,
+                factory,
+                block_size=settings.block_size,
+                region=settings.region,
+                ownership=settings.default_ownership,
+            ),
             content=content,
-            buckets=Buckets(catalog, names, settings.region),
+            buckets=Buckets(catalog, names, settings.region, settings.default_ownership),
             objects=objects,
             uploads=Uploads(catalog, names, content, objects, limits),
             users=Users(catalog, master_key),
-            keyring=KeyRing(catalog, master_key, generation),
+            keyring=KeyRing(catalog, generation, master_key),
             collector=Collector(catalog, names),
             checker=Checker(catalog, names),
         )

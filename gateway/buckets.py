@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 
+from gateway.acl import Acl
 from gateway.catalog import config, uploads
 from gateway.catalog.base import Catalog, Program
 from gateway.errors import BadBucketName, ReadOnlyMount
@@ -35,23 +36,34 @@ def check_bucket_name(name: str) -> None:
 class Buckets:
     """Buckets by name. Callers are authorised before they come here."""
 
-    def __init__(self, catalog: Catalog, names: Names, region: str) -> None:
+    def __init__(self, catalog: Catalog, names: Names, region: str, default_ownership: str) -> None:
         self._catalog = catalog
         self._names = names
         self._region = region
+        self._default_ownership = default_ownership
 
     async def find(self, name: str) -> Bucket:
         """Raises BucketNotFound."""
         return await self._names.bucket(name)
 
-    async def create(self, name: str, owner: Principal) -> Bucket:
-        """Make a bucket. Raises BadBucketName, BucketExists, and what no writable mount serves."""
+    async def create(
+        self, name: str, owner: Principal, *, ownership: str | None = None, acl: Acl | None = None
+    ) -> Bucket:
+        """Make a bucket, of the default ownership if none is given.
+
+        Raises BadBucketName, BucketExists, and what no writable mount serves.
+        """
         check_bucket_name(name)
         snapshot = await self._names.current()
         snapshot.table.resolve_writable(f"/{name}")
         now = time.time_ns() // 1_000_000
-        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, self._region)
+        ownership = ownership or self._default_ownership
+        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, self._region, ownership, acl)
         return await self._catalog.write(config.create_bucket, bucket)
+
+    async def set_acl(self, bucket: Bucket, acl: Acl | None) -> None:
+        """Replace the bucket's ACL. Raises BucketNotFound."""
+        await self._catalog.write(config.set_bucket_acl, bucket, acl)
 
     async def delete(self, bucket: Bucket) -> None:
         """Remove an empty bucket and end its uploads. Raises BucketNotEmpty, ReadOnlyMount."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from backends.base import DEFAULT_SCOPE, BlobStore, InlineReads, StoreError, StreamingWrites
+from gateway.acl import ENFORCED
 from gateway.catalog import config
 from gateway.catalog.base import Catalog
 from gateway.errors import BackendNotFound, BadMount, BucketNotFound, ContentUnavailable
@@ -176,12 +177,22 @@ class Names:
 class Mounts:
     """Adding, removing and explaining mounts. Admins only: the doors see to that."""
 
-    def __init__(self, catalog: Catalog, names: Names, factory: StoreFactory, *, block_size: int, region: str) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        names: Names,
+        factory: StoreFactory,
+        *,
+        block_size: int,
+        region: str,
+        ownership: str = ENFORCED,
+    ) -> None:
         self._catalog = catalog
         self._names = names
         self._factory = factory
         self._block_size = block_size
         self._region = region
+        self._ownership = ownership
 
     async def add(
         self,
@@ -208,7 +219,7 @@ class Mounts:
         await trial.close()
         now = time.time_ns() // 1_000_000
         name = bucket_of(mount_point)
-        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, self._region) if name else None
+        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, self._region, self._ownership) if name else None
         row = config.StoreRow(0, backend_type, self._factory.seal(options), self._block_size, scope)
         mount = await self._catalog.write(
             config.add_mount, Mount(mount_point, 0, priority, readonly, now), row, identity, bucket

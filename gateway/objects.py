@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from backends.base import ByteRange
 from gateway import checksums
+from gateway.acl import Acl
 from gateway.catalog import blobs, listing
 from gateway.catalog import objects as verbs
 from gateway.catalog.base import Catalog
@@ -137,6 +138,7 @@ class Objects:
         checks: Checks,
         *,
         owner_id: str,
+        acl: Acl | None = None,
         conditions: WriteConditions = UNCONDITIONAL,
     ) -> ObjectInfo:
         """Store a body and name it. Everything that can be refused early is, before the body is read."""
@@ -156,6 +158,7 @@ class Objects:
             stored.checksum,
             now_ms(),
             conditions,
+            acl=acl,
         )
         return await self._name(new, stored, snapshot)
 
@@ -192,6 +195,7 @@ class Objects:
         key: str,
         *,
         owner_id: str,
+        acl: Acl | None = None,
         attributes: Attributes | None,
         algorithm: str | None,
         source_conditions: ReadConditions,
@@ -220,6 +224,7 @@ class Objects:
             now_ms(),
             conditions,
             source.parts,
+            acl=acl,
         )
         place = (store.info.id, store.scope_for(bucket))
         if source.content.size and place != (source.content.store_id, source.content.scope):
@@ -281,6 +286,12 @@ class Objects:
         snapshot = await self._names.current()
         snapshot.table.resolve_writable(f"/{bucket.name}/{key}")
         await self._catalog.write(verbs.set_tags, bucket, key, tags)
+
+    async def set_acl(self, bucket: Bucket, info: ObjectInfo, acl: Acl | None) -> None:
+        """Replace the ACL of an object found before; nothing else of it changes. Raises Conflict, ReadOnlyMount."""
+        snapshot = await self._names.current()
+        snapshot.table.resolve_writable(f"/{bucket.name}/{info.key}")
+        await self._catalog.write(verbs.set_acl, bucket, info, acl)
 
     async def list(self, bucket: Bucket, prefix: str, delimiter: str, after: str, limit: int) -> Page:
         """A page of keys and common prefixes past ``after``; see ``gateway.catalog.listing``."""

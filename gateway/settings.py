@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,8 @@ class Settings(BaseSettings):
     """Domains whose subdomains are buckets (virtual-hosted style)."""
     master_key: SecretStr | None = None
     durability: Literal["fsync", "none"] = "fsync"
+    default_ownership: Literal["BucketOwnerEnforced", "ObjectWriter"] = "BucketOwnerEnforced"
+    """Object ownership of new buckets: whether ACLs are off, or in force with objects owned by their writers."""
 
     block_size: int = Field(8 * MIB, ge=64 * 1024)
     max_object_size: int = 5 * 1024 * GIB
@@ -46,3 +49,8 @@ class Settings(BaseSettings):
 
     def master_key_text(self) -> str | None:
         return self.master_key.get_secret_value() if self.master_key else None
+
+    def for_worker(self) -> str:
+        """All settings as JSON, for a worker process; the master key travels as every secret of an environment."""
+        values = self.model_dump(mode="json", exclude={"master_key"})
+        return json.dumps({**values, "master_key": self.master_key_text()})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gateway.acl import ENFORCED, Acl
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -31,6 +33,9 @@ class Bucket:
     created_at: int
     """Unix milliseconds, as every time in these types."""
     region: str
+    ownership: str = ENFORCED
+    """BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter: who owns what is written, and whether ACLs count."""
+    acl: Acl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ class ObjectInfo:
     """1 for the first write of a key, one more for each overwrite."""
     parts: int = 0
     """How many parts a multipart upload put together; 0 for an object put whole."""
+    acl: Acl | None = None
 
     @property
     def size(self) -> int:
@@ -128,6 +134,7 @@ class Upload:
     attributes: Attributes
     checksum_algorithm: str | None
     checksum_type: str | None
+    acl: Acl | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from backends.base import ByteRange
 from gateway import checksums
+from gateway.acl import Acl
 from gateway.catalog import listing
 from gateway.catalog import uploads as verbs
 from gateway.catalog.base import Catalog
@@ -71,6 +72,7 @@ class Uploads:
         attributes: Attributes,
         *,
         owner_id: str,
+        acl: Acl | None = None,
         checksum_algorithm: str | None,
         checksum_type: str | None,
     ) -> Upload:
@@ -90,6 +92,7 @@ class Uploads:
                 attributes,
                 checksum_algorithm,
                 checksum_type,
+                acl,
             )
             try:
                 await self._catalog.write(verbs.create_upload, upload, snapshot.generation)
@@ -221,6 +224,7 @@ class Uploads:
                 conditions,
                 len(parts),
                 _layout(upload, parts),
+                upload.acl,
             )
             try:
                 return await self._catalog.write(verbs.complete_upload, upload, new, parts, snapshot.generation)

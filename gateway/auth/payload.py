@@ -90,7 +90,7 @@ class Payload:
 UNSIGNED = Payload(Mode.UNSIGNED)
 
 
-def payload_of(text: bytes, seed: Seed) -> Payload:
+def payload_of(text: bytes, seed: Seed | None) -> Payload:
     """The payload that a value of x-amz-content-sha256 asks for. Raises InvalidArgument, Unsupported."""
     mode = _MODES.get(text)
     if mode is Mode.UNSIGNED:
@@ -106,6 +106,18 @@ def payload_of(text: bytes, seed: Seed) -> Payload:
         ArgumentName="x-amz-content-sha256",
         ArgumentValue=text.decode("latin-1"),
     )
+
+
+def anonymous_payload(headers: Mapping[bytes, bytes]) -> Payload:
+    """The payload of a request without signature. Raises InvalidRequest for chunks that would need one."""
+    text = headers.get(b"x-amz-content-sha256")
+    if text is None:
+        # SDKs announce trailers without this header when they sign nothing.
+        return Payload(Mode.UNSIGNED_TRAILER) if b"x-amz-trailer" in headers else UNSIGNED
+    text = text.strip()
+    if _MODES.get(text) in _CHAINED:
+        raise InvalidRequest("A payload of signed chunks needs a signed request")
+    return payload_of(text, None)
 
 
 class RequestBody:

@@ -42,7 +42,7 @@ from gateway.auth.errors import (
     SignatureDoesNotMatch,
     Unsupported,
 )
-from gateway.auth.payload import Payload, payload_of
+from gateway.auth.payload import Payload, anonymous_payload, payload_of
 from gateway.types import Principal
 
 ALGORITHM = b"AWS4-HMAC-SHA256"
@@ -90,9 +90,9 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A verified caller, and how the body of the request must be read."""
+    """A verified caller, and how the body of the request must be read. Without credentials the caller is None."""
 
-    principal: Principal
+    principal: Principal | None
     payload: Payload
 
 
@@ -147,7 +147,7 @@ class Verifier:
         self._keys = _SigningKeys(region)
 
     async def verify(self, head: RequestHead) -> Identity:
-        """The caller, proven. Raises an AuthError in every other case."""
+        """The caller, proven; nobody where the request claims nothing. Raises an AuthError in every other case."""
         fields = merge_headers(head.headers)
         pairs = parse_query(head.query_string) if head.query_string else []
         authorization = fields.get(b"authorization")
@@ -159,7 +159,7 @@ class Verifier:
         elif authorization is not None:
             claim = self._read_header(head.headers, fields, authorization)
         else:
-            raise _anonymous(head.method, fields)
+            return _anonymous(head.method, fields)
         names = _check_signed(fields, claim.signed)
         request = b"\n".join(
             (
@@ -420,10 +420,11 @@ def _other_scheme(scheme: bytes) -> AuthError:
     return InvalidArgument("Unsupported Authorization Type", ArgumentName="Authorization")
 
 
-def _anonymous(method: str, fields: Mapping[bytes, bytes]) -> AuthError:
+def _anonymous(method: str, fields: Mapping[bytes, bytes]) -> Identity:
+    """Nobody, whose body no signature covers. Raises Unsupported for a form, InvalidRequest for signed chunks."""
     if method == "POST" and fields.get(b"content-type", b"").lower().startswith(b"multipart/form-data"):
-        return Unsupported("Uploads by HTML form are not implemented")
-    return AccessDenied()
+        raise Unsupported("Uploads by HTML form are not implemented")
+    return Identity(None, anonymous_payload(fields))
 
 
 def _mismatch(claim: _Claim, string: bytes, request: bytes) -> AuthError:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.catalog.base import Program
+from gateway import acl
+from gateway.catalog.base import Program, Row
 from gateway.errors import BucketExists, BucketNotEmpty, BucketNotFound, MountExists, MountNotFound
 from gateway.types import Bucket, Mount
 
 BUMP = ("UPDATE meta SET value = value + 1 WHERE name = 'generation'", ())
-_BUCKET = "id, name, owner_id, tenant, region, created_at"
+_BUCKET = "id, name, owner_id, tenant, region, created_at, ownership, acl"
 
 
 class StoreRow(NamedTuple):
@@ -108,10 +110,26 @@ def create_bucket(bucket: Bucket) -> Program[Bucket]:
 
 def _insert_bucket(bucket: Bucket) -> Program[Bucket]:
     rows = yield (
-        "INSERT INTO buckets (name, owner_id, tenant, region, created_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
-        (bucket.name, bucket.owner_id, bucket.tenant, bucket.region, bucket.created_at),
+        "INSERT INTO buckets (name, owner_id, tenant, region, created_at, ownership, acl)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (
+            bucket.name,
+            bucket.owner_id,
+            bucket.tenant,
+            bucket.region,
+            bucket.created_at,
+            bucket.ownership,
+            acl.dump(bucket.acl),
+        ),
     )
-    return Bucket(rows[0][0], bucket.name, bucket.owner_id, bucket.tenant, bucket.created_at, bucket.region)
+    return replace(bucket, id=rows[0][0])
+
+
+def set_bucket_acl(bucket: Bucket, grants: acl.Acl | None) -> Program[None]:
+    """Replace a bucket's ACL. Raises BucketNotFound."""
+    if not (yield "UPDATE buckets SET acl = ? WHERE id = ? RETURNING id", (acl.dump(grants), bucket.id)):
+        raise BucketNotFound(bucket.name)
+    yield BUMP
 
 
 def delete_bucket(bucket_id: int, name: str) -> Program[None]:
@@ -124,6 +142,6 @@ def delete_bucket(bucket_id: int, name: str) -> Program[None]:
     yield BUMP
 
 
-def _bucket(row: tuple[int, str, str, str, str, int]) -> Bucket:
-    bucket_id, name, owner_id, tenant, region, created_at = row
-    return Bucket(bucket_id, name, owner_id, tenant, created_at, region)
+def _bucket(row: Row) -> Bucket:
+    bucket_id, name, owner_id, tenant, region, created_at, ownership, grants = row
+    return Bucket(bucket_id, name, owner_id, tenant, created_at, region, ownership, acl.load(grants))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from gateway.catalog.base import Program
 from gateway.catalog.config import BUMP
-from gateway.errors import KeyNotFound, UserExists, UserNotFound
+from gateway.errors import BadRequest, KeyNotFound, UserExists, UserNotFound
 from gateway.types import ApiKey, User
 
 _USER = "id, display_name, email, canonical_id, tenant, is_admin, created_at, disabled"
@@ -53,9 +53,48 @@ def find_user(user_id: str) -> Program[User | None]:
     return _user(rows[0]) if rows else None
 
 
+def find_user_by_canonical_id(canonical_id: str) -> Program[User | None]:
+    rows = yield f"SELECT {_USER} FROM users WHERE canonical_id = ?", (canonical_id,)
+    return _user(rows[0]) if rows else None
+
+
+def find_users_by_email(email: str) -> Program[list[User]]:
+    """At most two: whoever asks wants to know whether it is one."""
+    rows = yield f"SELECT {_USER} FROM users WHERE lower(email) = lower(?) AND email <> '' LIMIT 2", (email,)
+    return [_user(row) for row in rows]
+
+
 def list_users() -> Program[list[User]]:
     rows = yield f"SELECT {_USER} FROM users ORDER BY id", ()
     return [_user(row) for row in rows]
+
+
+def delete_user(user_id: str) -> Program[None]:
+    """Remove a user and its keys. Raises UserNotFound, and BadRequest where that would leave something without one."""
+    rows = yield "SELECT is_admin FROM users WHERE id = ?", (user_id,)
+    if not rows:
+        raise UserNotFound(user_id)
+    if rows[0][0]:
+        others = yield "SELECT 1 FROM users WHERE is_admin = 1 AND disabled = 0 AND id <> ? LIMIT 1", (user_id,)
+        if not others:
+            raise BadRequest("the last admin cannot be deleted", "user", user_id)
+    owned = yield "SELECT name FROM buckets WHERE owner_id = ? ORDER BY name LIMIT 1", (user_id,)
+    if owned:
+        raise BadRequest(f"the user owns buckets ({owned[0][0]} is one); delete those first", "user", user_id)
+    yield "DELETE FROM api_keys WHERE user_id = ?", (user_id,)
+    yield "DELETE FROM users WHERE id = ?", (user_id,)
+    yield BUMP
+
+
+def list_keys(user_id: str | None) -> Program[list[ApiKey]]:
+    """The keys of one user, or of all."""
+    rows = yield (
+        f"SELECT {_KEY} FROM api_keys"
+        + (" WHERE user_id = ?" if user_id is not None else "")
+        + " ORDER BY created_at, id",
+        (user_id,) if user_id is not None else (),
+    )
+    return [_key(row) for row in rows]
 
 
 def create_key(key: ApiKey, verifier: bytes, sealed_secret: bytes) -> Program[None]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway import acl
+from gateway.acl import Acl
 from gateway.catalog import rows
 from gateway.catalog.base import Program
 from gateway.catalog.blobs import Claim, claim, make_manifest, release
@@ -21,13 +23,13 @@ _PRESENT = (
 _INSERT = (
     "INSERT INTO objects (bucket_id, key, store_id, scope, size, digest, manifest_id, etag, modified_at, created_at,"
     " owner_id, content_type, headers, metadata, storage_class, tags, checksum_algorithm, checksum_value,"
-    " checksum_type, version, parts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " checksum_type, version, parts, acl) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " RETURNING id"
 )
 _UPDATE = (
     "UPDATE objects SET store_id = ?, scope = ?, size = ?, digest = ?, manifest_id = ?, etag = ?, modified_at = ?,"
     " owner_id = ?, content_type = ?, headers = ?, metadata = ?, storage_class = ?, tags = ?, checksum_algorithm = ?,"
-    " checksum_value = ?, checksum_type = ?, version = ?, parts = ? WHERE id = ?"
+    " checksum_value = ?, checksum_type = ?, version = ?, parts = ?, acl = ? WHERE id = ?"
 )
 
 
@@ -47,6 +49,7 @@ class NewObject:
     parts: int = 0
     layout: str | None = None
     """JSON of the parts' [number, size, checksum], for an object of several parts."""
+    acl: Acl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ def _store(new: NewObject, content: Content, old: tuple[Any, ...] | None) -> Pro
         *((checksum.algorithm, checksum.value, checksum.type) if checksum else (None, None, None)),
         version,
         new.parts,
+        acl.dump(new.acl),
     )
     if old:
         object_id = old[0]
@@ -125,6 +129,7 @@ def _store(new: NewObject, content: Content, old: tuple[Any, ...] | None) -> Pro
         checksum,
         version,
         new.parts,
+        new.acl,
     )
 
 
@@ -161,6 +166,16 @@ def delete_object(bucket: Bucket, removal: Removal, now: int, seen: int) -> Prog
     yield "DELETE FROM objects WHERE id = ?", (old[0],)
     yield from release(old[6], old[7], old[8], old[9], now)
     return True
+
+
+def set_acl(bucket: Bucket, seen: ObjectInfo, grants: Acl | None) -> Program[None]:
+    """Replace the ACL of an object that was just found. Raises Conflict when it was overwritten meanwhile."""
+    changed = yield (
+        "UPDATE objects SET acl = ? WHERE id = ? AND bucket_id = ? AND version = ? RETURNING id",
+        (acl.dump(grants), seen.id, bucket.id, seen.version),
+    )
+    if not changed:
+        raise Conflict("the object changed while its ACL was set")
 
 
 def set_tags(bucket: Bucket, key: str, tags: tuple[tuple[str, str], ...]) -> Program[None]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from gateway import acl
 from gateway.types import Attributes, Checksum, Content, ObjectInfo, Part, Upload
 
 OBJECT = (
     "id, bucket_id, key, store_id, scope, size, digest, manifest_id, etag, modified_at, created_at, owner_id,"
     " content_type, headers, metadata, storage_class, tags, checksum_algorithm, checksum_value, checksum_type,"
-    " version, parts"
+    " version, parts, acl"
 )
 PART = "number, store_id, scope, size, digest, manifest_id, etag, modified_at, checksum_algorithm, checksum_value"
-UPLOAD = "id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, checksum_algorithm, checksum_type"
+UPLOAD = (
+    "id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, checksum_algorithm, checksum_type, acl"
+)
 
 
 def to_json(value: Any) -> str | None:
@@ -24,7 +27,7 @@ def to_json(value: Any) -> str | None:
 def object_info(row: tuple[Any, ...]) -> ObjectInfo:
     (
         object_id, bucket_id, key, store_id, scope, size, digest, manifest_id, etag, modified_at, created_at, owner_id,
-        content_type, headers, metadata, storage_class, tags, algorithm, value, kind, version, parts,
+        content_type, headers, metadata, storage_class, tags, algorithm, value, kind, version, parts, grants,
     ) = row  # fmt: skip
     return ObjectInfo(
         object_id,
@@ -45,6 +48,7 @@ def object_info(row: tuple[Any, ...]) -> ObjectInfo:
         Checksum(algorithm, value, kind) if algorithm else None,
         version,
         parts,
+        acl.load(grants),
     )
 
 
@@ -60,7 +64,7 @@ def part(row: tuple[Any, ...]) -> Part:
 
 
 def upload(row: tuple[Any, ...]) -> Upload:
-    upload_id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, algorithm, kind = row
+    upload_id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, algorithm, kind, grants = row
     return Upload(
         upload_id,
         bucket_id,
@@ -72,6 +76,7 @@ def upload(row: tuple[Any, ...]) -> Upload:
         attributes_from_json(attributes),
         algorithm,
         kind,
+        acl.load(grants),
     )
 
 

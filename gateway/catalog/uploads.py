@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway import acl
 from gateway.catalog import rows
 from gateway.catalog.base import Many, Program
 from gateway.catalog.blobs import Claim, claim, make_manifest, release
@@ -30,7 +31,7 @@ def create_upload(upload: Upload, seen: int) -> Program[None]:
     if generation[0][0] != seen:
         raise MountsChanged
     yield (
-        f"INSERT INTO uploads ({rows.UPLOAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO uploads ({rows.UPLOAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             upload.id,
             upload.bucket_id,
@@ -42,6 +43,7 @@ def create_upload(upload: Upload, seen: int) -> Program[None]:
             rows.attributes_to_json(upload.attributes),
             upload.checksum_algorithm,
             upload.checksum_type,
+            acl.dump(upload.acl),
         ),
     )
 

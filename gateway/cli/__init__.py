@@ -1,0 +1,37 @@
+"""The ``nexus`` command. Each group has a file; what a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from gateway.cli import admin, files, maintenance, mounts, serve
+from gateway.cli.client import CliError
+
+app = typer.Typer(
+    name="nexus",
+    help="One S3 endpoint in front of every store you own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(serve.serve)
+app.add_typer(admin.app, name="admin")
+app.add_typer(mounts.app, name="mounts")
+for command in (files.ls, files.cp, files.cat, files.rm, files.stat, files.mkdir):
+    app.command()(command)
+for command in (maintenance.stats, maintenance.gc, maintenance.fsck):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; expected errors are one line on stderr and an exit code."""
+    try:
+        app()
+    except CliError as error:
+        print(f"nexus: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

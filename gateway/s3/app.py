@@ -1,6 +1,7 @@
 """The S3 door: one ASGI endpoint. Authenticate, route, parse, call, render, send; every error ends here.
 
-No request gets past ``verify`` unproven, whatever it asks for, and nothing but what was verified decides afterwards.
+No request gets past ``verify`` with a claim unproven, whatever it asks for, and nothing but what was verified decides
+afterwards. A request that claims nothing goes on as nobody's; handlers refuse it unless an ACL lets everybody in.
 """
 
 from __future__ import annotations
@@ -116,7 +117,8 @@ class S3Door:
             raise AccessForbidden
         raw_path, raw_query = scope["raw_path"], scope["query_string"]
         identity = await self._verifier.verify(RequestHead(visit.method, raw_path, raw_query, raw_headers))
-        visit.user = identity.principal.user_id
+        if identity.principal is not None:
+            visit.user = identity.principal.user_id
         bucket, key = split_path(raw_path, self._bucket_of(headers.get(b"host", b"")))
         query = parse_query(raw_query)
         level = self._routes.level(bucket, key)

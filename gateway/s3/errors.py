@@ -72,6 +72,36 @@ class InvalidRequest(S3Error):
     message = "Invalid Request"
 
 
+class AccessControlListNotSupported(S3Error):
+    status = 400
+    message = "The bucket does not allow ACLs"
+
+
+class InvalidBucketAclWithObjectOwnership(S3Error):
+    status = 400
+    message = "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
+
+
+class MalformedACLError(S3Error):
+    status = 400
+    message = "The XML you provided was not well-formed or did not validate against our published schema"
+
+
+class MissingSecurityHeader(S3Error):
+    status = 400
+    message = "Your request was missing a required header"
+
+
+class UnresolvableGrantByEmailAddress(S3Error):
+    status = 400
+    message = "The e-mail address you provided does not match any account on record."
+
+
+class AmbiguousGrantByEmailAddress(S3Error):
+    status = 400
+    message = "The e-mail address you provided is associated with more than one account."
+
+
 class InvalidURI(S3Error):
     status = 400
     message = "Couldn't parse the specified URI."

@@ -121,13 +121,13 @@ class Server:
             self.process.wait()
             self.process = None
 
-    def s3(self, key: Key | None = None, **options: Any) -> BaseClient:
+    def s3(self, key: Key | None = None, host: str = "127.0.0.1", **options: Any) -> BaseClient:
         """A boto3 client; ``options`` go into botocore's Config."""
         key = key or self.admin
         settings: dict[str, Any] = {"retries": ONCE, "s3": {"addressing_style": "path"}, "max_pool_connections": 40}
         return boto3.client(
             "s3",
-            endpoint_url=self.url,
+            endpoint_url=f"http://{host}:{self.port}",
             region_name=REGION,
             aws_access_key_id=key.access_key,
             aws_secret_access_key=key.secret_key,

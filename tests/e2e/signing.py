@@ -128,7 +128,8 @@ class Raw:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=self.timeout)
         try:
             target = path + ("?" + query_string(query) if query else "")
-            connection.request(method, target, body=body, headers=dict(headers))
+            sent = {name: value.encode() for name, value in headers.items()}
+            connection.request(method, target, body=body, headers=sent)
             answer = connection.getresponse()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
         finally:

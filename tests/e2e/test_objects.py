@@ -8,11 +8,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from email.header import decode_header, make_header
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.client import BaseClient
 
 from tests.e2e.harness import Server, keys_of, refused, unique
+from tests.e2e.signing import Raw
 
 BLOCK = 8 * 1024 * 1024
 BODY = bytes(range(256)) * 40
@@ -49,9 +54,9 @@ def test_head_tells_what_get_tells(s3: BaseClient, bucket: str) -> None:
         Tagging="a=1&b=2",
     )
     got = s3.get_object(Bucket=bucket, Key="key")
-    head = s3.head_object(Bucket=bucket, Key="key")
+    head = s3.head_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")  # boto3 asks for it on GET by itself
     got["Body"].close()
-    for volatile in ("x-amz-request-id", "x-amz-id-2", "date", "x-amz-tagging-count"):
+    for volatile in ("x-amz-request-id", "x-amz-id-2", "date"):
         got["ResponseMetadata"]["HTTPHeaders"].pop(volatile, None)
         head["ResponseMetadata"]["HTTPHeaders"].pop(volatile, None)
     assert got["ResponseMetadata"]["HTTPHeaders"] == head["ResponseMetadata"]["HTTPHeaders"]
@@ -168,25 +173,16 @@ def test_a_body_that_denies_its_md5_is_refused(s3: BaseClient, bucket: str) -> N
     assert s3.get_object(Bucket=bucket, Key="there")["Body"].read() == b"before"
 
 
-def test_metadata_beyond_ascii(s3: BaseClient, bucket: str, client: Callable[..., BaseClient]) -> None:
-    raw = client()
-    # boto3 itself refuses other than ASCII; browsers and other SDKs do not.
-    raw.meta.events.unregister("before-parameter-build.s3.PutObject", _ascii_check())
-    raw.meta.events.register(
-        "before-call.s3.PutObject",
-        lambda params, **_: params["headers"].update({"x-amz-meta-city": "Kraków £".encode()}),
-    )
-    raw.put_object(Bucket=bucket, Key="key", Body=b"x")
-    head = s3.head_object(Bucket=bucket, Key="key")
-    told = head["Metadata"]["city"]
-    assert told.encode("latin-1", "replace").decode("utf-8", "replace") == "Kraków £" or told.startswith("=?UTF-8?")
-
-
-def _ascii_check() -> Callable[..., None]:
-    from botocore.handlers import validate_ascii_metadata
-
-    check: Callable[..., None] = validate_ascii_metadata
-    return check
+def test_metadata_beyond_ascii(server: Server, bucket: str) -> None:
+    """Sent as UTF-8, told as a word of RFC 2047; boto3 itself refuses to send it."""
+    raw = Raw(server)
+    sent = {"x-amz-meta-city": "Kraków £", "x-amz-meta-mostly": "plain text with one é", "x-amz-meta-plain": "text"}
+    status, _, body = raw.send("PUT", f"/{bucket}/key", headers=sent)
+    assert status == 200, body
+    for method in ("GET", "HEAD"):
+        told = raw.send(method, f"/{bucket}/key")[1]
+        assert {name: str(make_header(decode_header(told[name]))) for name in sent} == sent
+        assert told["x-amz-meta-plain"] == "text" and told["x-amz-meta-city"].isascii()
 
 
 def test_metadata_has_a_limit(s3: BaseClient, bucket: str) -> None:
@@ -250,19 +246,20 @@ def test_tagging_leaves_the_bytes_alone(s3: BaseClient, bucket: str) -> None:
     s3.delete_object_tagging(Bucket=bucket, Key="key")
     assert s3.get_object_tagging(Bucket=bucket, Key="key")["TagSet"] == []
     for wrong in ([{"Key": str(n), "Value": ""} for n in range(11)], [{"Key": "k" * 129, "Value": ""}]):
-        with refused("BadRequest" if len(wrong) > 10 else "InvalidTag", 400):
+        with refused("InvalidTag", 400):
             s3.put_object_tagging(Bucket=bucket, Key="key", Tagging={"TagSet": wrong})
     with refused("NoSuchKey", 404):
         s3.get_object_tagging(Bucket=bucket, Key="absent")
 
 
-def test_presigned_urls(s3: BaseClient, bucket: str) -> None:
+def test_presigned_urls(s3: BaseClient, bucket: str, client: Callable[..., BaseClient]) -> None:
+    presigner = client(signature_version="s3v4")
     key = "a b/ü+%&=.txt"
-    url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=60)
+    url = presigner.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=60)
     request = urllib.request.Request(url, data=b"presigned", method="PUT")
     with urllib.request.urlopen(request, timeout=5) as answer:
         assert answer.status == 200
-    url = s3.generate_presigned_url(
+    url = presigner.generate_presigned_url(
         "get_object", Params={"Bucket": bucket, "Key": key, "ResponseContentType": "text/x-mine"}, ExpiresIn=60
     )
     with urllib.request.urlopen(url, timeout=5) as answer:
@@ -278,9 +275,10 @@ def test_presigned_urls(s3: BaseClient, bucket: str) -> None:
     assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"presigned"
 
 
-def test_an_expired_url_is_refused(s3: BaseClient, bucket: str) -> None:
+def test_an_expired_url_is_refused(s3: BaseClient, bucket: str, client: Callable[..., BaseClient]) -> None:
+    presigner = client(signature_version="s3v4")
     s3.put_object(Bucket=bucket, Key="key", Body=b"x")
-    url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "key"}, ExpiresIn=1)
+    url = presigner.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "key"}, ExpiresIn=1)
     time.sleep(2.1)
     with pytest.raises(urllib.error.HTTPError) as told:
         urllib.request.urlopen(url, timeout=5)
@@ -297,24 +295,21 @@ def test_expected_bucket_owner(s3: BaseClient, bucket: str) -> None:
 
 def test_virtual_hosted_style(server: Server, s3: BaseClient, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a/b c", Body=b"hosted")
-    hosted = server.s3(s3={"addressing_style": "virtual"})
-    # What the client signs is bucket.localhost; where it connects to is this machine.
-    hosted.meta.events.register("before-send.s3", lambda request, **_: _reroute(request, server.port))
-    hosted.meta.events.register("before-sign.s3", lambda request, **_: _rename(request, bucket, server.port))
+    hosted = server.s3(host="localhost", s3={"addressing_style": "virtual"})
+    hosts = set()
+
+    def connect_here(request: AWSPreparedRequest, **_: Any) -> None:
+        """No resolver knows the bucket's name: keep it as Host, and connect to this machine."""
+        address = urlsplit(request.url)
+        hosts.add(address.netloc)
+        request.headers["Host"] = address.netloc
+        request.url = urlunsplit(address._replace(netloc=f"127.0.0.1:{server.port}"))
+
+    hosted.meta.events.register("before-send.s3", connect_here)
     try:
         assert hosted.get_object(Bucket=bucket, Key="a/b c")["Body"].read() == b"hosted"
         hosted.put_object(Bucket=bucket, Key="new", Body=b"1")
-        assert [entry["Key"] for entry in hosted.list_objects_v2(Bucket=bucket)["Contents"]] == ["a/b c", "new"]
+        assert keys_of(hosted, bucket) == ["a/b c", "new"]
     finally:
         hosted.close()
-
-
-def _rename(request: object, bucket: str, port: int) -> None:
-    url = request.url.replace(f"//127.0.0.1:{port}/{bucket}", f"//127.0.0.1:{port}")  # type: ignore[attr-defined]
-    request.url = url.replace(f"//127.0.0.1:{port}", f"//{bucket}.localhost:{port}")  # type: ignore[attr-defined]
-
-
-def _reroute(request: object, port: int) -> None:
-    host = request.url.split("//", 1)[1].split("/", 1)[0]  # type: ignore[attr-defined]
-    request.headers["Host"] = host  # type: ignore[attr-defined]
-    request.url = request.url.replace(host, f"127.0.0.1:{port}", 1)  # type: ignore[attr-defined]
+    assert hosts == {f"{bucket}.localhost:{server.port}"}

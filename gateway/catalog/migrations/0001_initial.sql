@@ -57,7 +57,10 @@ CREATE TABLE buckets (
     owner_id TEXT NOT NULL,
     tenant TEXT NOT NULL,
     region TEXT NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    ownership TEXT NOT NULL,
+    -- In each table: JSON of [kind, grantee, permission]; NULL is private to the owner.
+    acl TEXT
 );
 CREATE INDEX buckets_owner ON buckets (owner_id, name);
 
@@ -84,7 +87,8 @@ CREATE TABLE objects (
     checksum_value TEXT,
     checksum_type TEXT,
     version INTEGER NOT NULL,
-    parts INTEGER NOT NULL
+    parts INTEGER NOT NULL,
+    acl TEXT
 );
 CREATE UNIQUE INDEX objects_key ON objects (bucket_id, key);
 CREATE INDEX objects_digest ON objects (digest) WHERE digest IS NOT NULL;
@@ -143,6 +147,7 @@ CREATE TABLE uploads (
     attributes TEXT NOT NULL,
     checksum_algorithm TEXT,
     checksum_type TEXT,
+    acl TEXT,
     completed_at INTEGER,
     completed TEXT
 );

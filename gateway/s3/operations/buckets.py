@@ -7,17 +7,22 @@ import binascii
 from typing import Any
 
 from gateway.access import authorize_creation
+from gateway.acl import ENFORCED, OWNERSHIPS, Acl
 from gateway.errors import BucketExists
 from gateway.s3.call import Call
 from gateway.s3.errors import (
     AccessDenied,
+    BucketAlreadyExists,
     IllegalLocationConstraintException,
     InvalidArgument,
+    InvalidBucketAclWithObjectOwnership,
     InvalidLocationConstraint,
     NotImplemented_,
 )
-from gateway.s3.operations.common import open_bucket, owner_of, refuse_acl
+from gateway.s3.operations.common import open_bucket, owner_of
+from gateway.s3.operations.grants import GRANTS, asks_for_acl, requested_acl
 from gateway.s3.operations.registry import operation
+from gateway.types import Principal
 
 MAX_BUCKETS = 10_000
 CLASSIC = "us-east-1"
@@ -77,7 +82,7 @@ def _decode_token(token: str) -> str:
         ) from None
 
 
-@operation
+@operation(ignores=GRANTS)
 async def create_bucket(
     call: Call,
     *,
@@ -89,20 +94,38 @@ async def create_bucket(
 ) -> dict[str, Any]:
     """Make a bucket that the caller owns."""
     owner = authorize_creation(call.principal, Bucket)
-    refuse_acl(ACL)
     if ObjectLockEnabledForBucket:
         raise NotImplemented_(Header="x-amz-bucket-object-lock-enabled")
-    if ObjectOwnership not in (None, "BucketOwnerEnforced"):
-        raise NotImplemented_(Header="x-amz-object-ownership")
+    ownership, acl = await _access(call, owner, ObjectOwnership, ACL)
     _check_configuration(CreateBucketConfiguration, call.core.settings.region)
     try:
-        await call.core.buckets.create(Bucket, owner)
+        await call.core.buckets.create(Bucket, owner, ownership=ownership, acl=acl)
     except BucketExists as error:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html: in us-east-1 making one's own
         # bucket again is no error.
         if not (error.by_caller and call.core.settings.region == CLASSIC):
             raise
+        # There it also resets the ACL. Nobody who makes a bucket again means to open or to close it: refused.
+        if (await call.core.buckets.find(Bucket)).acl != acl:
+            raise BucketAlreadyExists(BucketName=Bucket) from error
     return {"Location": f"/{Bucket}"}
+
+
+async def _access(call: Call, owner: Principal, ownership: str | None, canned: str | None) -> tuple[str, Acl | None]:
+    """Ownership and ACL of a bucket to be made. Raises InvalidBucketAclWithObjectOwnership, InvalidArgument."""
+    if ownership is not None and ownership not in OWNERSHIPS:
+        raise InvalidArgument(
+            "Invalid x-amz-object-ownership header: " + ownership,
+            ArgumentName="x-amz-object-ownership",
+            ArgumentValue=ownership,
+        )
+    chosen = ownership or call.core.settings.default_ownership
+    if not asks_for_acl(call, canned):
+        return chosen, None
+    acl = await requested_acl(call, canned, owner.canonical_id)
+    if chosen == ENFORCED and acl is not None:
+        raise InvalidBucketAclWithObjectOwnership
+    return chosen, acl
 
 
 def _check_configuration(configuration: dict[str, Any] | None, region: str) -> None:

@@ -14,7 +14,7 @@ from gateway.access import authorize
 from gateway.auth.chunked import strip_aws_chunked
 from gateway.conditions import ReadConditions
 from gateway.content import Checks
-from gateway.errors import UserNotFound
+from gateway.errors import ObjectNotFound, UserNotFound
 from gateway.s3.call import Call
 from gateway.s3.errors import (
     AccessDenied,
@@ -26,7 +26,6 @@ from gateway.s3.errors import (
     InvalidTag,
     MetadataTooLarge,
     NoSuchVersion,
-    NotImplemented_,
 )
 from gateway.types import Attributes, Bucket, Checksum, ObjectInfo
 
@@ -45,8 +44,6 @@ STORAGE_CLASSES = frozenset(
         "GLACIER_IR",
     }
 )
-PRIVATE_ACLS = frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"})
-"""Canned ACLs that say what is so anyway: nobody but the bucket's owner has access."""
 
 
 async def open_bucket(
@@ -59,10 +56,37 @@ async def open_bucket(
     bucket = await call.core.buckets.find(name)
     authorize(call.principal, action, bucket, key)
     if expected_owner is not None:
-        owner = await owner_of(call, bucket.owner_id)
-        if expected_owner not in (bucket.owner_id, owner["ID"]):
-            raise AccessDenied
+        await _check_owner(call, bucket, expected_owner)
     return bucket
+
+
+async def open_object(
+    call: Call, action: str, name: str, key: str, expected_owner: str | None = None, version_id: str | None = None
+) -> tuple[Bucket, ObjectInfo]:
+    """Bucket and object, once the caller may do ``action`` to it: one of those that an object's ACL decides.
+
+    Raises NoSuchBucket, AccessDenied, and only to whom it may be told NoSuchKey or NoSuchVersion.
+    """
+    bucket = await call.core.buckets.find(name)
+    try:
+        info = await call.core.objects.find(bucket, key)
+    except ObjectNotFound:
+        authorize(call.principal, "s3:ListBucket", bucket, key)
+        if expected_owner is not None:
+            await _check_owner(call, bucket, expected_owner)
+        check_version(version_id, name, key)
+        raise
+    authorize(call.principal, action, bucket, key, info)
+    if expected_owner is not None:
+        await _check_owner(call, bucket, expected_owner)
+    check_version(version_id, name, key)
+    return bucket, info
+
+
+async def _check_owner(call: Call, bucket: Bucket, expected: str) -> None:
+    """Raise AccessDenied when the bucket is not of the owner that the caller expects."""
+    if expected not in (bucket.owner_id, (await owner_of(call, bucket.owner_id))["ID"]):
+        raise AccessDenied
 
 
 async def owner_of(call: Call, user_id: str) -> dict[str, str]:
@@ -86,12 +110,6 @@ def check_version(version_id: str | None, bucket: str, key: str) -> None:
             "Version id cannot be the empty string", ArgumentName="versionId", ArgumentValue=version_id
         )
     raise NoSuchVersion(Key=key, VersionId=version_id)
-
-
-def refuse_acl(acl: str | None) -> None:
-    """Buckets are private until ACLs are enforced: an ACL that says otherwise is refused, never ignored."""
-    if acl is not None and acl not in PRIVATE_ACLS:
-        raise NotImplemented_(Header="x-amz-acl")
 
 
 def millis(when: datetime | None) -> int | None:

@@ -16,14 +16,14 @@ from gateway.s3.call import Call
 from gateway.s3.errors import InvalidArgument, InvalidRange, InvalidRequest
 from gateway.s3.operations.common import (
     attributes_from,
-    check_version,
     checksum_members,
     open_bucket,
+    open_object,
     parse_tag_header,
     quoted,
     read_conditions,
-    refuse_acl,
 )
+from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.multipart import check_part_number, part_checksum
 from gateway.s3.operations.registry import operation
 from gateway.types import Attributes, Bucket, ObjectInfo
@@ -38,7 +38,7 @@ class Source(NamedTuple):
     info: ObjectInfo
 
 
-@operation
+@operation(ignores=OBJECT_GRANTS)
 async def copy_object(
     call: Call,
     *,
@@ -70,8 +70,8 @@ async def copy_object(
 ) -> dict[str, Any]:
     """Copy an object, with its metadata or with new; onto itself to change them."""
     members = locals()
-    refuse_acl(ACL)
     bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
+    owner_id, acl = await new_object_access(call, bucket, ACL)
     check_key(Key)
     if ChecksumAlgorithm is not None and ChecksumAlgorithm not in checksums.ALGORITHMS:
         raise InvalidRequest("Checksum algorithm provided is unsupported. Please try again with any of the valid types")
@@ -91,7 +91,8 @@ async def copy_object(
             source.bucket,
             bucket,
             Key,
-            owner_id=bucket.owner_id,
+            owner_id=owner_id,
+            acl=acl,
             attributes=_attributes(members, source.info.attributes, replace_metadata, replace_tags),
             algorithm=ChecksumAlgorithm,
             source_conditions=read_conditions(
@@ -215,6 +216,4 @@ async def open_source(call: Call, copy_source: str, expected_owner: str | None) 
             ArgumentName="x-amz-copy-source",
             ArgumentValue=copy_source,
         )
-    bucket = await open_bucket(call, "s3:GetObject", name, key, expected_owner)
-    check_version(version if mark else None, name, key)
-    return Source(bucket, await call.core.objects.find(bucket, key))
+    return Source(*await open_object(call, "s3:GetObject", name, key, expected_owner, version if mark else None))

@@ -9,19 +9,19 @@ from gateway import checksums
 from gateway.catalog.rows import attributes_from_json
 from gateway.conditions import WriteConditions
 from gateway.s3.call import Call
-from gateway.s3.errors import InvalidArgument, InvalidRequest, MalformedXML
+from gateway.s3.errors import AccessDenied, InvalidArgument, InvalidRequest, MalformedXML
 from gateway.s3.operations.common import (
     attributes_from,
-    check_version,
     checks_from,
     checksum_members,
     chosen_checksum,
     open_bucket,
+    open_object,
     owner_of,
     parse_tag_header,
     quoted,
-    refuse_acl,
 )
+from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.listing import Owners, common_prefixes, page_size
 from gateway.s3.operations.registry import operation
 from gateway.types import Checksum, ObjectInfo, ObjectPart, Part, Upload
@@ -30,7 +30,7 @@ from gateway.uploads import ChosenPart
 _ATTRIBUTES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
 
 
-@operation
+@operation(ignores=OBJECT_GRANTS)
 async def create_multipart_upload(
     call: Call,
     *,
@@ -54,12 +54,15 @@ async def create_multipart_upload(
     """Begin an upload; what describes the object is said here."""
     members = locals()
     bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
-    refuse_acl(ACL)
+    if call.principal is None:
+        raise AccessDenied("Anonymous users cannot initiate multipart uploads.  Please authenticate.")
+    owner_id, acl = await new_object_access(call, bucket, ACL)
     upload = await call.core.uploads.create(
         bucket,
         Key,
         attributes_from(members, parse_tag_header(Tagging)),
-        owner_id=bucket.owner_id,
+        owner_id=owner_id,
+        acl=acl,
         checksum_algorithm=ChecksumAlgorithm,
         checksum_type=_checksum_type(ChecksumAlgorithm, ChecksumType),
     )
@@ -336,8 +339,7 @@ async def get_object_attributes(
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Chosen facts about an object: its ETag, checksum, parts, storage class and size."""
-    bucket = await open_bucket(call, "s3:GetObjectAttributes", Bucket, Key, ExpectedBucketOwner)
-    check_version(VersionId, Bucket, Key)
+    _, info = await open_object(call, "s3:GetObjectAttributes", Bucket, Key, ExpectedBucketOwner, VersionId)
     wanted = {name.strip() for item in ObjectAttributes for name in item.split(",")}
     if not wanted <= _ATTRIBUTES or not wanted:
         raise InvalidArgument(
@@ -345,7 +347,6 @@ async def get_object_attributes(
             ArgumentName="x-amz-object-attributes",
             ArgumentValue=",".join(ObjectAttributes),
         )
-    info = await call.core.objects.find(bucket, Key)
     result: dict[str, Any] = {"LastModified": info.modified_at}
     if "ETag" in wanted:
         result["ETag"] = info.etag

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from backends.base import ByteRange
-from gateway.conditions import WriteConditions
+from gateway.conditions import WriteConditions, check_read
 from gateway.errors import GatewayError, RangeNotSatisfiable
 from gateway.objects import parse_range, resolve_range
 from gateway.s3.call import Call
@@ -21,24 +21,24 @@ from gateway.s3.errors import (
 )
 from gateway.s3.operations.common import (
     attributes_from,
-    check_version,
     checks_from,
     checksum_members,
     millis,
     object_members,
     open_bucket,
+    open_object,
     parse_tag_header,
     quoted,
     read_conditions,
-    refuse_acl,
 )
+from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.registry import operation
 from gateway.types import Bucket, Checksum, ObjectInfo
 
 MAX_DELETES = 1000
 
 
-@operation
+@operation(ignores=OBJECT_GRANTS)
 async def put_object(
     call: Call,
     *,
@@ -72,14 +72,15 @@ async def put_object(
     members = locals()
     bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
     call.body.require_length()
-    refuse_acl(ACL)
+    owner_id, acl = await new_object_access(call, bucket, ACL)
     info = await call.core.objects.put(
         bucket,
         Key,
         call.body,
         attributes_from(members, parse_tag_header(Tagging)),
         checks_from(call, members, limit=call.core.settings.max_put_size),
-        owner_id=bucket.owner_id,
+        owner_id=owner_id,
+        acl=acl,
         conditions=WriteConditions(IfMatch, IfNoneMatch),
     )
     return {"ETag": quoted(info.etag), **checksum_members(info.checksum)}
@@ -150,15 +151,11 @@ async def _look(
 ) -> tuple[Bucket, ObjectInfo, ByteRange, dict[str, Any]]:
     """The object that a GET or HEAD means, the span it wants and the headers it gets."""
     name, key = members["Bucket"], members["Key"]
-    bucket = await open_bucket(call, action, name, key, members["ExpectedBucketOwner"])
-    check_version(members["VersionId"], name, key)
-    info = await call.core.objects.head(
-        bucket,
-        key,
-        read_conditions(
-            members["IfMatch"], members["IfNoneMatch"], members["IfModifiedSince"], members["IfUnmodifiedSince"]
-        ),
+    bucket, info = await open_object(call, action, name, key, members["ExpectedBucketOwner"], members["VersionId"])
+    conditions = read_conditions(
+        members["IfMatch"], members["IfNoneMatch"], members["IfModifiedSince"], members["IfUnmodifiedSince"]
     )
+    check_read(conditions, info.etag, info.modified_at)
     result = object_members(info)
     span = ByteRange(0, info.content.size)
     wanted = parse_range(members["Range"]) if members["Range"] is not None else None

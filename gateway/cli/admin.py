@@ -1,0 +1,128 @@
+"""``nexus admin``: users, tenants and keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.client import Json, Key, Url, print_json, print_table, server
+
+app = typer.Typer(help="Users, tenants and keys. Needs an admin's key.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("create-user")
+def create_user(
+    name: Annotated[str, typer.Argument(help="The user's id.")],
+    display_name: Annotated[str, typer.Option("--name", help="The name S3 shows.")] = "",
+    email: Annotated[str, typer.Option("--email")] = "",
+    tenant: Annotated[str, typer.Option("--tenant", "--tenant-id", help="Made when first named.")] = "default",
+    admin: Annotated[bool, typer.Option("--admin", "--is-admin", help="May do everything.")] = False,
+    url: Url = None,
+    api_key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Make a user.
+
+    Example: nexus admin create-user alice --name "Alice A." --tenant acme
+    """
+    user = server(url, api_key).call(
+        "admin_create_user", user_id=name, name=display_name, email=email, tenant_id=tenant, is_admin=admin
+    )
+    if as_json:
+        print_json(user)
+    else:
+        print(f"User {user['id']} of tenant {user['tenant']} made. Next: nexus admin create-user-key {user['id']}")
+
+
+@app.command("list-users")
+def list_users(url: Url = None, api_key: Key = None, as_json: Json = False) -> None:
+    """List all users.
+
+    Example: nexus admin list-users --json
+    """
+    users = server(url, api_key).call("admin_list_users")["users"]
+    if as_json:
+        print_json(users)
+        return
+    columns = ("id", "display_name", "email", "tenant", "is_admin", "canonical_id")
+    print_table(columns, [[user[column] for column in columns] for user in users])
+
+
+@app.command("delete-user")
+def delete_user(
+    name: Annotated[str, typer.Argument()], url: Url = None, api_key: Key = None, as_json: Json = False
+) -> None:
+    """Remove a user and its keys. A user that owns buckets stays.
+
+    Example: nexus admin delete-user alice
+    """
+    done = server(url, api_key).call("admin_delete_user", user_id=name)
+    print_json(done) if as_json else print(f"User {name} deleted.")
+
+
+@app.command("create-user-key")
+def create_user_key(
+    name: Annotated[str, typer.Argument(help="The user's id.")],
+    key_name: Annotated[str, typer.Option("--name", help="A note to know the key by.")] = "",
+    expires_days: Annotated[int | None, typer.Option("--expires-days", min=1)] = None,
+    readonly: Annotated[bool, typer.Option("--readonly", help="The key may only read.")] = False,
+    prefix: Annotated[list[str] | None, typer.Option("--prefix", help="Confine the key to paths below.")] = None,
+    url: Url = None,
+    api_key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Mint a key for a user and print it, once, with its S3 pair.
+
+    Example: nexus admin create-user-key alice --expires-days 90
+    """
+    key = server(url, api_key).call(
+        "admin_create_key",
+        user_id=name,
+        name=key_name,
+        expires_days=expires_days,
+        readonly=readonly,
+        prefixes=prefix or [],
+    )
+    print_json(key) if as_json else print_key(key)
+
+
+def print_key(key: dict[str, Any]) -> None:
+    """A new key as three lines: the API key, and what to paste for S3 clients."""
+    print(f"API key: {key['api_key']}")
+    print(f"export AWS_ACCESS_KEY_ID={key['access_key_id']}")
+    print(f"export AWS_SECRET_ACCESS_KEY={key['secret_access_key']}", flush=True)
+
+
+@app.command("list-keys")
+def list_keys(
+    user: Annotated[str | None, typer.Option("--user", help="Only this user's.")] = None,
+    url: Url = None,
+    api_key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """List keys, without their secrets.
+
+    Example: nexus admin list-keys --user alice
+    """
+    keys = server(url, api_key).call("admin_list_keys", user_id=user)["keys"]
+    if as_json:
+        print_json(keys)
+        return
+    columns = ("key_id", "user_id", "name", "readonly", "created_at", "expires_at", "revoked_at")
+    print_table(columns, [[key[column] for column in columns] for key in keys])
+
+
+@app.command("revoke-key")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="The key's id, which is its AWS access key id.")],
+    url: Url = None,
+    api_key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """End a key, for S3 and for Nexus at once.
+
+    Example: nexus admin revoke-key NXABCDEFGHIJKLMNOPQR
+    """
+    done = server(url, api_key).call("admin_revoke_key", key_id=key_id)
+    print_json(done) if as_json else print(f"Key {key_id} revoked.")

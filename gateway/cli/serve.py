@@ -1,0 +1,61 @@
+"""``nexus serve``: start the gateway."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.client import CliError
+
+
+class AuthType(StrEnum):
+    """How callers are known; users and keys live in the catalog."""
+
+    database = "database"
+
+
+def serve(
+    auth_type: Annotated[AuthType, typer.Option("--auth-type", help="Users and keys live in the catalog.")] = (
+        AuthType.database
+    ),
+    init: Annotated[bool, typer.Option("--init", help="Set up an empty data directory and print the admin's key.")] = (
+        False
+    ),
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on. Default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Default: 8765.")] = None,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Default: ./nexus-data.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. Default: 1.")] = None,
+    s3_domain: Annotated[
+        list[str] | None, typer.Option("--s3-domain", help="Serve bucket.DOMAIN too (virtual-hosted style).")
+    ] = None,
+) -> None:
+    """Start the gateway.
+
+    Example: nexus serve --init --port 8765 --data-dir /var/lib/nexus
+    """
+    from pydantic import ValidationError
+
+    from gateway.settings import Settings
+
+    given: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "data_dir": data_dir,
+        "workers": workers,
+        "s3_domains": tuple(s3_domain) if s3_domain else None,
+    }
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise CliError(f"settings: {problems}", 2) from None
+
+    from gateway.serve import ServeError, run
+
+    try:
+        run(settings, init=init)
+    except ServeError as error:
+        raise CliError(str(error)) from None

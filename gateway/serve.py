@@ -1,0 +1,171 @@
+"""Running the gateway: the first set-up, the listening socket, and its worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import errno
+import fcntl
+import gc
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.errors import GatewayError
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    import uvicorn
+
+ADMIN = "admin"
+WORKSPACE = "/workspace"
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+GRACEFUL_SECONDS = 30
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+
+
+class ServeError(GatewayError):
+    """The gateway cannot start; the message says why and what to do."""
+
+
+def run(settings: Settings, *, init: bool) -> None:
+    """Serve until a signal says stop. Raises ServeError before anything is changed where that can be known."""
+    from gateway.app import CATALOG_FILE
+
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for quiet in ("httpx", "botocore", "asyncio"):
+        logging.getLogger(quiet).setLevel(logging.WARNING)
+    with _listen(settings.host, settings.port) as listener:
+        fresh = not (settings.data_dir / CATALOG_FILE).exists()
+        if fresh and not init:
+            raise ServeError(f"{settings.data_dir} is empty: start with --init, which sets it up and prints the key")
+        with hold(settings.data_dir, alone=False):
+            if fresh:
+                set_up(settings)
+            elif init:
+                print(
+                    f"{settings.data_dir} is set up already; nothing was changed. "
+                    "For another key, while it serves: nexus admin create-user-key admin",
+                    flush=True,
+                )
+            _serve(settings, listener)
+
+
+@contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    """The socket that every worker accepts from."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise ServeError(f"{host}:{port} is in use by another process; choose another --port") from None
+            raise ServeError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        listener.listen(BACKLOG)
+        listener.set_inheritable(True)
+        yield listener
+
+
+@contextmanager
+def hold(data_dir: Path, *, alone: bool) -> Iterator[None]:
+    """Hold a data directory: with other servers, or ``alone``. Raises ServeError when that cannot be."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ServeError(f"{data_dir} cannot be used: {error.strerror}") from None
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        reason = "a server is running on it" if alone else "maintenance is under way on it"
+        raise ServeError(f"{data_dir}: {reason}") from None
+    finally:
+        os.close(fd)
+
+
+def set_up(settings: Settings) -> None:
+    """Make the admin, the first mounts and the bucket, and print the key: the only time that it is shown."""
+    from gateway.app import open_core
+    from gateway.types import Principal
+
+    async def make() -> tuple[str, str, str]:
+        async with open_core(settings) as core:
+            admin = await core.users.create_user(ADMIN, "Administrator", is_admin=True)
+            owner = Principal(admin.id, admin.display_name, admin.canonical_id, admin.tenant, True, "")
+            store = {"data_dir": str(settings.data_dir / "store")}
+            await core.mounts.add("/", "local", store, owner=owner)
+            await core.mounts.add(WORKSPACE, "local", store, owner=owner)
+            key = await core.users.create_key(ADMIN, "initial")
+            return key.api_key, key.access_key_id, key.secret
+
+    api_key, access_key, secret = asyncio.run(make())
+    print(f"Admin user created: {ADMIN}\nSave this key now: it is not shown again.")
+    print(f"API key: {api_key}")
+    print(f"export AWS_ACCESS_KEY_ID={access_key}")
+    print(f"export AWS_SECRET_ACCESS_KEY={secret}", flush=True)
+
+
+# -- processes
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    if settings.workers == 1:
+        serve_in_process(settings, listener)
+        return
+    from gateway.supervisor import supervise
+
+    supervise(settings, listener)
+
+
+def serve_in_process(settings: Settings, listener: socket.socket) -> None:
+    """Serve from this process until a signal."""
+    import uvicorn
+
+    from gateway.app import Application
+
+    tune_process()
+    server = uvicorn.Server(_config(settings, Application(settings)))
+    server.run(sockets=[listener])
+    if not server.started:
+        raise ServeError("the gateway could not start; the log says why")
+
+
+def _config(settings: Settings, application: object) -> uvicorn.Config:
+    import uvicorn
+
+    return uvicorn.Config(
+        application,  # type: ignore[arg-type]
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        backlog=BACKLOG,
+    )
+
+
+def tune_process() -> None:
+    """Settings of the process that measurement favours."""
+    # Without these, glibc gives each large receive buffer back to the kernel and asks for it again.
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024)
+        libc.mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024)
+    # What start-up made stays; a request makes few cycles, so looking for them rarely is enough.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
