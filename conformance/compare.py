@@ -22,7 +22,7 @@ from typing import Any
 import boto3
 from botocore.client import BaseClient
 from botocore.config import Config
-from botocore.exceptions import ClientError, ParamValidationError
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 
@@ -31,6 +31,7 @@ from conformance.gateway import free_port, running_gateway
 from conformance.verdicts import Verdict, verdict_on
 
 START_SECONDS = 30
+OUTCOME = "outcome"
 OURS = frozenset({"UploadId", "ID", "DisplayName", "ContinuationToken", "NextContinuationToken"})
 """Members whose values each server makes up; only their presence is compared."""
 OURS_TOO = frozenset({"UploadIdMarker", "NextUploadIdMarker", "Location"})
@@ -63,18 +64,19 @@ class Recorder:
         try:
             answer = getattr(self.client, operation)(**members)
             told = flatten(answer)
-            told["status"] = str(answer["ResponseMetadata"]["HTTPStatusCode"])
+            told[OUTCOME] = str(answer["ResponseMetadata"]["HTTPStatusCode"])
         except ClientError as error:
-            told = {
-                "status": str(error.response["ResponseMetadata"]["HTTPStatusCode"]),
-                "error": error.response["Error"]["Code"],
-            }
-        except ParamValidationError:
-            raise
-        except Exception as error:  # what boto3 cannot make sense of is an outcome as well
-            told = {"error": type(error).__name__}
+            told = {OUTCOME: _refusal(error)}
+        except BotoCoreError as error:  # what boto3 cannot make sense of is an outcome as well
+            told = {OUTCOME: type(error).__name__}
         self.outcomes[name] = (operation, told)
         return answer
+
+
+def _refusal(error: ClientError) -> str:
+    """Status and code; botocore makes the code of the status where an answer has no body."""
+    status, code = str(error.response["ResponseMetadata"]["HTTPStatusCode"]), error.response["Error"]["Code"]
+    return status if code == status else f"{status} {code}"
 
 
 def flatten(answer: Any, path: str = "") -> dict[str, str]:
@@ -131,12 +133,14 @@ def play(url: str, access_key: str, secret_key: str) -> Recorder:
 def differences(gateway: Recorder, moto: Recorder) -> list[Difference]:
     found = []
     for case, (operation, ours) in gateway.outcomes.items():
-        theirs = moto.outcomes.get(case, (operation, {}))[1]
-        members = ["status", "error"] if "error" in ours or "error" in theirs else sorted(ours.keys() | theirs.keys())
+        theirs = moto.outcomes.get(case, (operation, {OUTCOME: "not called"}))[1]
+        # Where one succeeded and the other did not, the members say nothing more.
+        both = ours[OUTCOME].startswith("2") and theirs[OUTCOME].startswith("2")
+        members = sorted(ours.keys() | theirs.keys()) if both else [OUTCOME]
         for member in members:
-            if ours.get(member) != theirs.get(member):
-                verdict = verdict_on(case, operation, member)
-                found.append(Difference(case, operation, member, ours.get(member), theirs.get(member), verdict))
+            mine, other = ours.get(member), theirs.get(member)
+            if mine != other:
+                found.append(Difference(case, operation, member, mine, other, verdict_on(case, member, mine, other)))
     return found
 
 

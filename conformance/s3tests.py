@@ -26,16 +26,16 @@ FILES = ("s3tests/functional/test_s3.py", "s3tests/functional/test_headers.py")
 GROUPS: tuple[tuple[str, str, bool], ...] = (
     # (group, expression over "name marks", part of the gateway today)
     ("object lock", r"object_lock", False),
-    ("versioning", r"version|delete_marker|null_", False),
+    ("versioning", r"version|delete_marker|null_|acl_mtime|current_(object_)?if_(none_)?match", False),
     ("lifecycle", r"lifecycle|expir(ation|e_)|noncurrent", False),
     ("bucket logging", r"bucket_logging|logging", False),
     ("encryption", r"encrypt|sse", False),
-    ("policy", r"policy|public_block|block_public|ignore_public|restrict_public", False),
+    ("policy", r"policy|public_block|block_public|ignore_public|restrict_public|tags_acl_public", False),
     ("post object", r"post_object", False),
     ("cors", r"cors", False),
     ("website", r"website", False),
     ("ownership", r"ownership", False),
-    ("acl and anonymous", r"acl|anon|_grant|access_bucket", False),
+    ("acl and anonymous", r"acl|anon|_grant|access_bucket", True),
     ("bucket tagging", r"set_bucket_tagging", False),
     ("others' own", r"torrent|append|restore|cloud|notification|account|iam_", False),
     ("listing", r"bucket_list|bucketv2|listv2|list_objects_v2|basic_key_count|list_special", True),
@@ -51,6 +51,8 @@ GROUPS: tuple[tuple[str, str, bool], ...] = (
     ("objects", r".", True),
 )
 LEFT_OUT = ("fails_on_aws", "auth_aws2")
+EXPECTED = {"NEXUS_DEFAULT_OWNERSHIP": "ObjectWriter"}
+"""Buckets as AWS made them before April 2023: what the suite's ACL tests expect."""
 
 
 def group_of(name: str, marks: str) -> tuple[str, bool]:
@@ -112,7 +114,7 @@ def _section(credentials: Credentials, user_id: str, display_name: str, email: s
     }
 
 
-def run(checkout: Path, names: list[str], workers: int) -> dict[str, str]:
+def run(checkout: Path, names: list[str], workers: int, python: str) -> dict[str, str]:
     """Run tests by name, each worker against a gateway of its own; the outcome of each.
 
     The suite's teardown removes every bucket of its users, so two runs cannot share a gateway.
@@ -121,9 +123,9 @@ def run(checkout: Path, names: list[str], workers: int) -> dict[str, str]:
     with tempfile.TemporaryDirectory(prefix="s3tests-") as folder:
         shares = [names[index::workers] for index in range(workers)]
         with ExitStack() as stack:
-            gateways = [stack.enter_context(running_gateway()) for _ in range(workers)]
+            gateways = [stack.enter_context(running_gateway(environment=EXPECTED)) for _ in range(workers)]
             runs = [
-                _start(checkout, share, gateway, Path(folder) / str(index))
+                _start(python, checkout, share, gateway, Path(folder) / str(index))
                 for index, (share, gateway) in enumerate(zip(shares, gateways, strict=True))
                 if share
             ]
@@ -139,13 +141,13 @@ def run(checkout: Path, names: list[str], workers: int) -> dict[str, str]:
     return outcomes
 
 
-def _start(checkout: Path, names: list[str], gateway: Gateway, folder: Path) -> subprocess.Popen[bytes]:
+def _start(python: str, checkout: Path, names: list[str], gateway: Gateway, folder: Path) -> subprocess.Popen[bytes]:
     folder.mkdir()
     write_configuration(gateway, folder / "s3tests.conf")
     wanted = {f"{file}::{name}" for file in FILES for name in names if f"def {name}(" in (checkout / file).read_text()}
     (folder / "tests").write_text("\n".join(sorted(wanted)))
     return subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=120", "-W", "ignore"]
+        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=120", "-W", "ignore"]
         + [f"--junitxml={folder / 'report.xml'}", "--tb=line", f"@{folder / 'tests'}"],
         cwd=checkout,
         env={**os.environ, "S3TEST_CONF": str(folder / "s3tests.conf")},
@@ -160,13 +162,14 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="also groups of features the gateway does not have yet")
     parser.add_argument("-k", default=".", help="only tests whose name matches this regular expression")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--python", default=sys.executable, help="an interpreter that has what the suite needs")
     options = parser.parse_args()
     tests = {
         name: group
         for name, (group, supported) in collect(options.checkout).items()
         if (supported or options.all) and re.search(options.k, name)
     }
-    outcomes = run(options.checkout.resolve(), list(tests), options.workers)
+    outcomes = run(options.checkout.resolve(), list(tests), options.workers, options.python)
     table: dict[str, list[str]] = defaultdict(list)
     for name, group in tests.items():
         table[group].append(name)

@@ -77,6 +77,11 @@ def authorize(
         _confine(principal, bucket, key)
 
 
+def open_to_anybody(bucket: Bucket) -> bool:
+    """Whether anything in a bucket may be open to callers nobody knows; if not, they are refused unheard."""
+    return bucket.ownership != ENFORCED
+
+
 def _foreign(bucket: Bucket, info: ObjectInfo) -> bool:
     """Whether an object is another's than the bucket's owner's."""
     return info.owner_id != bucket.owner_id and bucket.ownership != ENFORCED

@@ -132,7 +132,9 @@ class Application:
                 core = await stack.enter_async_context(open_core(self._settings))
                 await core.names.current()
                 verifier = Verifier(core.keyring.find, self._settings.region)
-                self._s3 = S3Door(core, verifier, s3_domains=self._settings.s3_domains)
+                self._s3 = S3Door(
+                    core, verifier, s3_domains=self._settings.s3_domains, admits=core.buckets.open_to_anybody
+                )
                 self._rpc = RpcDoor(core)
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})

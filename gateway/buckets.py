@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 
+from gateway.access import open_to_anybody
 from gateway.acl import Acl
 from gateway.catalog import config, uploads
 from gateway.catalog.base import Catalog, Program
@@ -45,6 +46,10 @@ class Buckets:
     async def find(self, name: str) -> Bucket:
         """Raises BucketNotFound."""
         return await self._names.bucket(name)
+
+    async def open_to_anybody(self, name: str) -> bool:
+        """Whether a request without credentials may be worth a look. Raises BucketNotFound."""
+        return open_to_anybody(await self._names.bucket(name))
 
     async def create(
         self, name: str, owner: Principal, *, ownership: str | None = None, acl: Acl | None = None

@@ -23,7 +23,6 @@ from gateway.conditions import (
     ReadConditions,
     WriteConditions,
     check_copy_source,
-    check_read,
     check_write,
 )
 from gateway.content import Checks, ContentStore, Source, Stored
@@ -79,12 +78,6 @@ class Objects:
         if found is None:
             raise ObjectNotFound(bucket.name, key)
         return found
-
-    async def head(self, bucket: Bucket, key: str, conditions: ReadConditions) -> ObjectInfo:
-        """Raises ObjectNotFound, NotModified, PreconditionFailed."""
-        info = await self.find(bucket, key)
-        check_read(conditions, info.etag, info.modified_at)
-        return info
 
     async def open(self, bucket: Bucket, key: str, info: ObjectInfo, span: ByteRange) -> Opened:
         """Start reading bytes [start, stop) of an object found before.

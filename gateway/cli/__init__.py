@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 
-from gateway.cli import admin, files, maintenance, mounts, serve
 from gateway.cli.client import CliError
+
+from . import admin, files, maintenance, mounts, serve
 
 app = typer.Typer(
     name="nexus",
@@ -20,6 +22,7 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.add_typer(admin.app, name="admin")
 app.add_typer(mounts.app, name="mounts")
+command: Callable[..., None]
 for command in (files.ls, files.cp, files.cat, files.rm, files.stat, files.mkdir):
     app.command()(command)
 for command in (maintenance.stats, maintenance.gc, maintenance.fsck):

@@ -1,7 +1,8 @@
 """The S3 door: one ASGI endpoint. Authenticate, route, parse, call, render, send; every error ends here.
 
 No request gets past ``verify`` with a claim unproven, whatever it asks for, and nothing but what was verified decides
-afterwards. A request that claims nothing goes on as nobody's; handlers refuse it unless an ACL lets everybody in.
+afterwards. A request that claims nothing is refused unheard, but where ``admits`` says that a bucket may be open to
+everybody: there it goes on as nobody's, and handlers refuse it unless an ACL lets everybody in.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.auth.payload import RequestBody
 from gateway.auth.sigv4 import RequestHead, Verifier
+from gateway.errors import BucketNotFound
 from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
 from gateway.s3.call import Answer, Call
 from gateway.s3.documents import verify_document
 from gateway.s3.endpoint import Endpoint, compile_endpoints
-from gateway.s3.errors import AccessForbidden, InternalError, NotImplemented_, error_document, to_s3_error
+from gateway.s3.errors import AccessDenied, AccessForbidden, InternalError, NotImplemented_, error_document, to_s3_error
 from gateway.s3.model import operations
 from gateway.s3.operations.registry import REGISTRY, Registry
 from gateway.s3.parse import header_map, parse_query, split_path
@@ -71,12 +73,14 @@ class S3Door:
         verifier: Verifier,
         *,
         s3_domains: tuple[str, ...] = (),
+        admits: Callable[[str], Awaitable[bool]] | None = None,
         max_xml_bytes: int = MAX_XML_BYTES,
         registry: Registry = REGISTRY,
     ) -> None:
         self._core = core
         self._verifier = verifier
         self._domains = tuple(b"." + domain.lower().strip(".").encode() for domain in s3_domains)
+        self._admits = admits
         self._max_xml_bytes = max_xml_bytes
         self._routes = Routes(operations().values())
         self._endpoints = compile_endpoints(operations(), registry.handlers)
@@ -119,6 +123,8 @@ class S3Door:
         identity = await self._verifier.verify(RequestHead(visit.method, raw_path, raw_query, raw_headers))
         if identity.principal is not None:
             visit.user = identity.principal.user_id
+        else:
+            await self._admit_nobody(visit, raw_path)
         bucket, key = split_path(raw_path, self._bucket_of(headers.get(b"host", b"")))
         query = parse_query(raw_query)
         level = self._routes.level(bucket, key)
@@ -148,6 +154,20 @@ class S3Door:
         elif endpoint.stream is not None:
             members[endpoint.stream] = body
         return await _render(endpoint, await endpoint.handler(call, **members))
+
+    async def _admit_nobody(self, visit: _Visit, raw_path: bytes) -> None:
+        """Raise AccessDenied for a request without credentials where nothing may be open to it."""
+        if self._admits is None:
+            raise AccessDenied
+        bucket, key = split_path(raw_path, self._bucket_of(visit.headers.get(b"host", b"")))
+        try:
+            admitted = bool(bucket) and await self._admits(bucket)
+        except BucketNotFound:
+            if visit.method == "PUT" and not key:  # it would make the bucket
+                raise AccessDenied from None
+            raise
+        if not admitted:
+            raise AccessDenied
 
     def _bucket_of(self, host: bytes) -> str | None:
         """The bucket that a virtual-hosted request names in its host, or None."""

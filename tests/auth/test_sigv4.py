@@ -233,6 +233,25 @@ async def test_a_mismatch_shows_what_was_computed_and_no_secret() -> None:
     assert SECRET not in str(detail)
 
 
+# -- nobody
+
+
+async def test_a_request_without_credentials_is_nobodys() -> None:
+    identity = await verify(without("authorization")(BASE))
+    assert identity.principal is None
+    head = without("x-amz-content-sha256")(without("authorization")(BASE))
+    assert (await verify(head)).payload.mode == "UNSIGNED-PAYLOAD"
+    head = added("x-amz-trailer", "x-amz-checksum-crc32")(head)
+    assert (await verify(head)).payload.mode == "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+
+
+@pytest.mark.parametrize("mode", ["PAYLOAD", "PAYLOAD-TRAILER"])
+async def test_signed_chunks_of_nobody_are_refused(mode: str) -> None:
+    head = header("x-amz-content-sha256", f"STREAMING-AWS4-HMAC-SHA256-{mode}")(without("authorization")(BASE))
+    with pytest.raises(errors.InvalidRequest):
+        await verify(head)
+
+
 # -- refusals
 
 SKEWED = "20200101T000000Z"
@@ -241,7 +260,6 @@ SKEWED = "20200101T000000Z"
 @pytest.mark.parametrize(
     ("change", "error", "text"),
     [
-        (without("authorization"), errors.AccessDenied, "Access Denied"),
         (header("authorization", "AWS key:sig"), errors.InvalidRequest, "Please use AWS4-HMAC-SHA256"),
         (header("authorization", "Bearer nxk_secret"), errors.InvalidArgument, "Unsupported Authorization Type"),
         (header("authorization", "AWS4-ECDSA-P256-SHA256 x"), errors.Unsupported, "ECDSA"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.client
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -175,3 +176,37 @@ def _frames(
 
 def query_string(query: Mapping[str, str]) -> str:
     return "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in sorted(query.items()))
+
+
+class Socket:
+    """A connection on which bytes are sent as they are."""
+
+    def __init__(self, server: Server) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+
+    def __enter__(self) -> Socket:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def head(self) -> bytes:
+        """Up to the end of an answer's headers."""
+        received = b""
+        while b"\r\n\r\n" not in received:
+            more = self._socket.recv(4096)
+            if not more:
+                break
+            received += more
+        return received
+
+    def half_close(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+
+
+def request(method: str, path: str, headers: dict[str, str]) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"

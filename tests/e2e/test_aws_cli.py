@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
 import sysconfig
 import urllib.request
 from pathlib import Path
@@ -93,8 +94,6 @@ def test_presign_and_fetch(server: Server, s3: BaseClient, bucket: str) -> None:
     with urllib.request.urlopen(url, timeout=5) as answer:
         assert answer.read() == b"signed for you"
     if curl := shutil.which("curl"):
-        import subprocess
-
         done = subprocess.run([curl, "-sS", "--fail", "--path-as-is", url], capture_output=True, check=True)
         assert done.stdout == b"signed for you"
 

@@ -77,10 +77,9 @@ class Comparer(io.RawIOBase):
 
 
 @contextmanager
-def memory_of(server: Server) -> Iterator[None]:
-    """What happens inside must leave the resident memory within 100 MiB of what it was, at every moment."""
-    idle = server.resident()
-    most = idle
+def memory_of(server: Server, idle: int) -> Iterator[None]:
+    """What happens inside must leave the resident memory within 100 MiB of ``idle``, at every moment."""
+    most = 0
     done = threading.Event()
 
     def watch() -> None:
@@ -99,20 +98,20 @@ def memory_of(server: Server) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def roomy(new_server: Callable[..., Server]) -> Server:
-    """A server of its own, warm but idle: others would share its memory."""
+def roomy(new_server: Callable[..., Server]) -> tuple[Server, int]:
+    """A server of its own, for others would share its memory, and its resident size: warm but idle."""
     server = new_server()
     client = server.s3()
     client.put_object(Bucket="workspace", Key="warm", Body=b"x")
     client.get_object(Bucket="workspace", Key="warm")["Body"].read()
     client.close()
-    return server
+    return server, server.resident()
 
 
 @pytest.fixture(scope="module")
-def lean(roomy: Server) -> Iterator[BaseClient]:
+def lean(roomy: tuple[Server, int]) -> Iterator[BaseClient]:
     """A client that sends bodies as they are, without reading them three times to sign and sum them first."""
-    client = roomy.s3(
+    client = roomy[0].s3(
         s3={"addressing_style": "path", "payload_signing_enabled": False},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
@@ -129,26 +128,26 @@ def read_back(client: BaseClient, bucket: str, key: str, expected: Pattern) -> N
     assert comparer.size == len(expected)
 
 
-def test_one_gib_by_boto3s_default_transfer(roomy: Server) -> None:
+def test_one_gib_by_boto3s_default_transfer(roomy: tuple[Server, int]) -> None:
     bucket = unique("large")
-    client = roomy.s3()
+    client = roomy[0].s3()
     client.create_bucket(Bucket=bucket)
-    with memory_of(roomy):
+    with memory_of(*roomy):
         client.upload_fileobj(Pattern(GIB, "multipart"), bucket, "key")
         assert client.head_object(Bucket=bucket, Key="key")["ETag"].endswith('-128"')
         read_back(client, bucket, "key", Pattern(GIB, "multipart"))
     client.close()
 
 
-def test_one_gib_in_one_put(roomy: Server, lean: BaseClient) -> None:
+def test_one_gib_in_one_put(roomy: tuple[Server, int], lean: BaseClient) -> None:
     bucket = unique("large")
     lean.create_bucket(Bucket=bucket)
-    with memory_of(roomy):
+    with memory_of(*roomy):
         lean.put_object(Bucket=bucket, Key="key", Body=Pattern(GIB, "single"))
         read_back(lean, bucket, "key", Pattern(GIB, "single"))
 
 
-def test_twenty_clients_at_once(roomy: Server, lean: BaseClient) -> None:
+def test_twenty_clients_at_once(roomy: tuple[Server, int], lean: BaseClient) -> None:
     bucket = unique("large")
     lean.create_bucket(Bucket=bucket)
     size = 64 * MIB
@@ -157,5 +156,5 @@ def test_twenty_clients_at_once(roomy: Server, lean: BaseClient) -> None:
         lean.put_object(Bucket=bucket, Key=f"key-{number}", Body=Pattern(size, f"client {number}"))
         read_back(lean, bucket, f"key-{number}", Pattern(size, f"client {number}"))
 
-    with memory_of(roomy), ThreadPoolExecutor(20) as pool:
+    with memory_of(*roomy), ThreadPoolExecutor(20) as pool:
         list(pool.map(work, range(20)))

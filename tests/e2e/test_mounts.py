@@ -9,6 +9,7 @@ import pytest
 from botocore.client import BaseClient
 
 from tests.e2e.harness import Server, aws, keys_of, refused, unique
+from tests.e2e.signing import Raw, Socket, request
 
 CONNECTIONS = 8
 """Enough that both workers answer some."""
@@ -50,9 +51,8 @@ def mount(node: Server, store_dir: Callable[[], Path]) -> Iterator[Callable[...,
 
     yield make
     there = {row["mount_point"] for row in node.nexus("mounts", "list")}
-    for point in points:
-        if point in there:
-            node.unmount(point)
+    for point in there.intersection(points):
+        node.unmount(point)
 
 
 def holds(store: Path) -> bool:
@@ -160,9 +160,6 @@ def test_read_only(node: Server, client: BaseClient, mount: Callable[..., Path],
 def test_a_read_only_mount_refuses_before_the_body(
     node: Server, client: BaseClient, mount: Callable[..., Path]
 ) -> None:
-    from tests.e2e.signing import Raw
-    from tests.e2e.test_wire import Socket, request
-
     name = unique("frozen")
     mount(f"/{name}", "--readonly")
     signed = Raw(node).sign("PUT", f"/{name}/key")

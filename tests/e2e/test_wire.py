@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import socket
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
@@ -13,7 +12,7 @@ from botocore.client import BaseClient
 from lxml import etree
 
 from tests.e2e.harness import Server, keys_of
-from tests.e2e.signing import SIGNED, SIGNED_TRAILER, UNSIGNED, UNSIGNED_TRAILER, Raw
+from tests.e2e.signing import SIGNED, SIGNED_TRAILER, UNSIGNED, UNSIGNED_TRAILER, Raw, Socket, request
 
 BODY = bytes(range(256)) * 300
 
@@ -146,40 +145,6 @@ def test_keys_in_xml_with_control_characters(raw: Raw, s3: BaseClient, bucket: s
     assert status == 200
     assert body.count(b"<Key>") == 3
     assert etree.fromstring(body, etree.XMLParser(recover=True)) is not None
-
-
-class Socket:
-    """A connection on which bytes are sent as they are."""
-
-    def __init__(self, server: Server) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=5)
-
-    def __enter__(self) -> Socket:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    def send(self, data: bytes) -> None:
-        self._socket.sendall(data)
-
-    def head(self) -> bytes:
-        """Up to the end of an answer's headers."""
-        received = b""
-        while b"\r\n\r\n" not in received:
-            more = self._socket.recv(4096)
-            if not more:
-                break
-            received += more
-        return received
-
-    def half_close(self) -> None:
-        self._socket.shutdown(socket.SHUT_WR)
-
-
-def request(method: str, path: str, headers: dict[str, str]) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
 def test_continue_is_said_before_the_body(server: Server, raw: Raw, s3: BaseClient, bucket: str) -> None:

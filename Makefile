@@ -1,0 +1,7 @@
+.PHONY: serve test
+
+serve:
+	./run serve
+
+test:
+	./run test
