@@ -80,8 +80,10 @@ def running_gateway(*options: str, environment: dict[str, str] | None = None) ->
         port = free_port()
         with open(Path(folder) / "log", "wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "serve", "--init", "--port", str(port), "--data-dir", str(data_dir)]
-                + list(options),
+                [
+                    *(sys.executable, "-m", "gateway", "serve", "--init"),
+                    *("--port", str(port), "--data-dir", str(data_dir), *options),
+                ],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, **(environment or {})},

@@ -147,8 +147,10 @@ def _start(python: str, checkout: Path, names: list[str], gateway: Gateway, fold
     wanted = {f"{file}::{name}" for file in FILES for name in names if f"def {name}(" in (checkout / file).read_text()}
     (folder / "tests").write_text("\n".join(sorted(wanted)))
     return subprocess.Popen(
-        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=120", "-W", "ignore"]
-        + [f"--junitxml={folder / 'report.xml'}", "--tb=line", f"@{folder / 'tests'}"],
+        [
+            *(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=120", "-W", "ignore"),
+            *(f"--junitxml={folder / 'report.xml'}", "--tb=line", f"@{folder / 'tests'}"),
+        ],
         cwd=checkout,
         env={**os.environ, "S3TEST_CONF": str(folder / "s3tests.conf")},
         stdout=open(folder / "log", "wb"),

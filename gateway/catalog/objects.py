@@ -141,7 +141,8 @@ def copy_object(
     Raises Conflict when the source changed meanwhile, MountsChanged when the configuration did.
     """
     found = yield (
-        "SELECT etag, digest, manifest_id, (SELECT value FROM meta WHERE name = 'generation') FROM objects WHERE id = ?",
+        "SELECT etag, digest, manifest_id, (SELECT value FROM meta WHERE name = 'generation')"
+        " FROM objects WHERE id = ?",
         (source_id,),
     )
     digest = bytes.fromhex(source_content.digest) if source_content.digest else None

@@ -157,9 +157,8 @@ def test_over_parts(s3: BaseClient, bucket: str, algorithm: str, kind: str) -> N
     head = s3.head_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")
     assert (head[name], head["ChecksumType"]) == (whole, kind)
     told = s3.get_object_attributes(Bucket=bucket, Key="key", ObjectAttributes=["Checksum", "ObjectParts"])
-    assert told["Checksum"] == {name: whole.split("-")[0] if kind == "COMPOSITE" else whole, "ChecksumType": kind} or (
-        told["Checksum"] == {name: whole, "ChecksumType": kind}
-    )
+    # AWS's examples show a composite checksum here both with and without the number of parts.
+    assert told["Checksum"] in ({name: whole, "ChecksumType": kind}, {name: whole[:-2], "ChecksumType": kind})
     assert told["ObjectParts"]["TotalPartsCount"] == len(PARTS)
 
 

@@ -121,6 +121,14 @@ def test_anonymous_is_refused(server: Server, s3: BaseClient, method: str, path:
     assert "k" not in keys_of(s3, "workspace")
 
 
+def test_anonymous_on_an_absent_bucket(server: Server) -> None:
+    """As AWS answers: names of buckets are no secret."""
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)) as connection:
+        connection.request("GET", f"/{unique('no')}")
+        answer = connection.getresponse()
+        assert (answer.status, b"<Code>NoSuchBucket</Code>" in answer.read()) == (404, True)
+
+
 def test_wrong_keys_are_refused(server: Server, s3: BaseClient, bucket: str, client: Callable[..., BaseClient]) -> None:
     wrong_secret = client(Key(server.admin.access_key, "x" * len(server.admin.secret_key), ""))
     unknown = client(Key("A" * 20, server.admin.secret_key, ""))
