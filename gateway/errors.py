@@ -124,6 +124,15 @@ class DigestMismatch(GatewayError):
         self.computed = computed
 
 
+class SizeMismatch(GatewayError):
+    """An object's size is not what its sender said it would be."""
+
+    def __init__(self, expected: int, computed: int) -> None:
+        super().__init__(f"the object has {computed} bytes, not {expected}")
+        self.expected = expected
+        self.computed = computed
+
+
 class IncompleteBody(GatewayError):
     """The body ended before its declared length."""
 

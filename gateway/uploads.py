@@ -21,7 +21,6 @@ from gateway.catalog.uploads import Completed
 from gateway.conditions import UNCONDITIONAL, ReadConditions, WriteConditions, check_copy_source
 from gateway.content import Checks, ContentStore, Source, Stored
 from gateway.errors import (
-    BadRequest,
     DigestMismatch,
     EntityTooLarge,
     EntityTooSmall,
@@ -29,6 +28,7 @@ from gateway.errors import (
     InvalidPartOrder,
     MountsChanged,
     Overloaded,
+    SizeMismatch,
     UploadNotFound,
 )
 from gateway.names import Names, OpenStore, Snapshot
@@ -191,7 +191,8 @@ class Uploads:
     ) -> ObjectInfo:
         """Make the chosen parts one object. ``whole`` and ``size`` are what the client says of the result.
 
-        Raises InvalidPart, InvalidPartOrder, EntityTooSmall, EntityTooLarge, DigestMismatch, PreconditionFailed.
+        Raises InvalidPart, InvalidPartOrder, EntityTooSmall, EntityTooLarge, SizeMismatch, DigestMismatch,
+        PreconditionFailed.
         """
         if any(later.number < part.number for part, later in pairwise(chosen)):
             raise InvalidPartOrder
@@ -201,11 +202,7 @@ class Uploads:
         if total > self.limits.max_object:
             raise EntityTooLarge(total, self.limits.max_object)
         if size is not None and size != total:
-            raise BadRequest(
-                f"The provided 'x-amz-mp-object-size' header value {size} does not match what was computed: {total}",
-                "x-amz-mp-object-size",
-                str(size),
-            )
+            raise SizeMismatch(size, total)
         checksum = self._checksum(upload, parts)
         if whole is not None and (checksum is None or whole.value.split("-")[0] != checksum.value.split("-")[0]):
             raise DigestMismatch(whole.algorithm, whole.value, checksum.value if checksum else "none")

@@ -401,6 +401,13 @@ def _invalid_part(error: domain.InvalidPart) -> S3Error:
     return InvalidPart(UploadId=error.upload_id, PartNumber=str(error.part_number), ETag=error.etag)
 
 
+def _size_mismatch(error: domain.SizeMismatch) -> S3Error:
+    return InvalidRequest(
+        f"The provided 'x-amz-mp-object-size' header value {error.expected} does not match what was computed: "
+        f"{error.computed}"
+    )
+
+
 def _entity_too_small(error: domain.EntityTooSmall) -> S3Error:
     return EntityTooSmall(
         ProposedSize=str(error.size),
@@ -426,6 +433,7 @@ _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.Conflict: lambda e: ConditionalRequestConflict(),
     domain.RangeNotSatisfiable: _invalid_range,
     domain.DigestMismatch: _digest_mismatch,
+    domain.SizeMismatch: _size_mismatch,
     domain.IncompleteBody: lambda e: IncompleteBody(),
     domain.EntityTooLarge: lambda e: EntityTooLarge(ProposedSize=str(e.size), MaxSizeAllowed=str(e.limit)),
     domain.EntityTooSmall: _entity_too_small,

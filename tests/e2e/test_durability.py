@@ -51,8 +51,12 @@ class Writer:
                 else:
                     client.put_object(Bucket="workspace", Key=key, Body=body)
             except ClientError as error:
-                self.problem = error
-                return
+                if error.response["Error"]["Code"] != "SlowDown":
+                    self.problem = error
+                    return
+                # A collector without a grace period took a block before it had a name. Refused means not stored.
+                self.pending = None
+                continue
             except (BotoCoreError, OSError):
                 return  # the kill: this operation's outcome is unknown
             self.acked[key] = body
