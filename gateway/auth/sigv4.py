@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from gateway.auth import sigv2
 from gateway.auth.canonical import (
     canonical_headers,
     canonical_path,
@@ -154,6 +155,8 @@ class Verifier:
         if pairs and not _CREDENTIAL_PARAMETERS.isdisjoint([name for name, _ in pairs]):
             if authorization is not None:
                 raise _two_mechanisms()
+            if any(name == b"AWSAccessKeyId" for name, _ in pairs):
+                return await self._verify_version_2(head, fields, pairs)
             claim = self._read_query(fields, pairs)
             pairs = [pair for pair in pairs if pair[0] != b"X-Amz-Signature"]
         elif authorization is not None:
@@ -172,6 +175,25 @@ class Verifier:
             )
         )
         return await self._prove(claim, request)
+
+    async def _verify_version_2(
+        self, head: RequestHead, fields: Mapping[bytes, bytes], pairs: Sequence[tuple[bytes, bytes]]
+    ) -> Identity:
+        presigned = sigv2.read(pairs)
+        now = self._clock()
+        times = {"Expires": _iso(presigned.expires), "ServerTime": _iso(now)}
+        if presigned.expires > now + MAX_EXPIRES + self._max_skew:
+            raise AccessDenied("A presigned URL lives for at most a week here", **times)
+        credential = await self._find(presigned.access_key)
+        string = sigv2.string_to_sign(head.method, head.raw_path, pairs, fields, presigned.expires)
+        refusal = sigv2.check(presigned, credential.secret if credential is not None else "", string)
+        if credential is None:
+            raise InvalidAccessKeyId(AWSAccessKeyId=presigned.access_key)
+        if refusal is not None:
+            raise refusal
+        if presigned.expires <= now:
+            raise AccessDenied("Request has expired", **times)
+        return Identity(credential.principal, anonymous_payload(fields))
 
     async def _prove(self, claim: _Claim, request: bytes) -> Identity:
         credential = await self._find(claim.access_key)
