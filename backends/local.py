@@ -35,7 +35,7 @@ from backends.packs import Packs
 
 T = TypeVar("T")
 
-CHUNK = 1024 * 1024
+CHUNK = 256 * 1024
 PACK_LIMIT = 64 * 1024
 STALE_SECONDS = 24 * 3600
 MARKER = "nexus-store.json"
