@@ -144,6 +144,7 @@ class Application:
             )
             await send({"type": "lifespan.startup.complete"})
             await receive()
+            self._s3.flush_log()
             collecting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await collecting

@@ -2,8 +2,9 @@
 
 Invariants: a write is answered only after its transaction was synced (``synchronous=FULL``); readers use WAL
 snapshots and never wait. Writers of one process share a transaction and a sync: whatever queued up while the
-last commit was under way goes into the next, each in a savepoint of its own, so that one refusal undoes only
-itself. Between processes a file lock, not SQLite's polling, decides whose turn it is.
+last commit was under way goes into the next. One refusal undoes only itself: most refuse before they change
+anything; where one did change something, the group is run again with a savepoint for each. Between processes a
+file lock, not SQLite's polling, decides whose turn it is.
 """
 
 from __future__ import annotations
@@ -134,8 +135,11 @@ class SqliteCatalog:
         try:
             with _locked(self._turn):
                 conn.execute("BEGIN IMMEDIATE")
-                for job in group:
-                    _attempt(conn, job)
+                if not all([_attempt(conn, job) for job in group]):
+                    conn.execute("ROLLBACK")
+                    conn.execute("BEGIN IMMEDIATE")
+                    for job in group:
+                        _attempt_apart(conn, job)
                 conn.execute("COMMIT")
         except BaseException as error:  # a lost commit is every member's loss, whatever the cause
             with contextlib.suppress(sqlite3.Error):
@@ -196,13 +200,27 @@ def _run(conn: sqlite3.Connection, program: Program[T]) -> T:
         return value
 
 
-def _attempt(conn: sqlite3.Connection, job: _Job) -> None:
-    """Run one program of a group; its failure undoes it alone."""
-    conn.execute("SAVEPOINT job")
+def _attempt(conn: sqlite3.Connection, job: _Job) -> bool:
+    """Run one program of a group; False when it failed with changes made, which the group must not keep."""
+    before = conn.total_changes
     try:
         job.result = _run(conn, job.make())
     except Exception as error:
         if not conn.in_transaction:  # SQLite gave the whole transaction up (disk full, I/O error)
+            raise
+        job.error = _translate(error)
+        return conn.total_changes == before
+    return True
+
+
+def _attempt_apart(conn: sqlite3.Connection, job: _Job) -> None:
+    """Run one program of a group in a savepoint; its failure undoes it alone."""
+    job.result = job.error = None
+    conn.execute("SAVEPOINT job")
+    try:
+        job.result = _run(conn, job.make())
+    except Exception as error:
+        if not conn.in_transaction:
             raise
         conn.execute("ROLLBACK TO job")
         job.error = _translate(error)

@@ -20,6 +20,7 @@ from gateway.auth.payload import RequestBody
 from gateway.auth.sigv4 import RequestHead, Verifier
 from gateway.errors import BucketNotFound
 from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
+from gateway.s3.access_log import AccessLog
 from gateway.s3.call import Answer, Call
 from gateway.s3.documents import verify_document
 from gateway.s3.endpoint import Endpoint, compile_endpoints
@@ -44,7 +45,6 @@ MAX_XML_BYTES = 8 * 1024 * 1024
 LINGER_BYTES = 64 * 1024
 """An unread request body over this is not waited for: the connection closes with the answer."""
 
-access_log = logging.getLogger("nexus.access")
 log = logging.getLogger("nexus.s3")
 
 
@@ -76,17 +76,23 @@ class S3Door:
         admits: Callable[[str], Awaitable[bool]] | None = None,
         max_xml_bytes: int = MAX_XML_BYTES,
         registry: Registry = REGISTRY,
+        access_log: AccessLog | None = None,
     ) -> None:
         self._core = core
         self._verifier = verifier
         self._domains = tuple(b"." + domain.lower().strip(".").encode() for domain in s3_domains)
         self._admits = admits
         self._max_xml_bytes = max_xml_bytes
+        self._access_log = access_log or AccessLog()
         self._routes = Routes(operations().values())
         self._endpoints = compile_endpoints(operations(), registry.handlers)
         # AWS's second request id tells the machine; ours tells the process.
         self._host_id = base64.b64encode(secrets.token_bytes(48)).decode()
         self._host_id_header = (b"x-amz-id-2", self._host_id.encode())
+
+    def flush_log(self) -> None:
+        """Write the log lines of the requests so far."""
+        self._access_log.flush()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
@@ -102,14 +108,13 @@ class S3Door:
                 headers.append((b"connection", b"close"))
             await _send(visit, receive, send, headers, body)
         finally:
-            if access_log.isEnabledFor(logging.INFO):
-                access_log.info(
-                    "operation=%s user=%s status=%d bytes=%d ms=%.2f request=%s",
+            if self._access_log.enabled:
+                self._access_log.write(
                     visit.operation,
                     visit.user,
                     visit.status,
                     visit.sent,
-                    (perf_counter() - started) * 1000,
+                    perf_counter() - started,
                     visit.request_id,
                 )
 

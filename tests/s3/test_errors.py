@@ -13,6 +13,7 @@ from gateway.auth import errors as auth
 from gateway.s3 import errors
 
 SAMPLES: dict[type[domain.GatewayError], tuple[Any, ...]] = {
+    domain.SizeMismatch: (4, 5),
     domain.BadRequest: ("no sense", "prefix", "x"),
     domain.BucketNotFound: ("b",),
     domain.BucketExists: ("b",),
