@@ -8,7 +8,7 @@ bytes. This is why every method is idempotent and why a put may be repeated.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -141,6 +141,22 @@ class InlineReads(Protocol):
         """The whole verified blob, or None when it cannot be had inline (then use ``get``).
 
         Raises BlobDamaged when the bytes do not match the digest.
+        """
+
+
+@runtime_checkable
+class GroupedWrites(Protocol):
+    """A store that keeps many small blobs with one sync."""
+
+    group_limit: int
+    """Blobs of at most this many bytes may be put in a group."""
+    device: int
+    """The device it writes to (``st_dev``): others wait for a group, so it should be one they depend on anyway."""
+
+    def put_group(self, blobs: Sequence[tuple[BlobName, bytes]]) -> None:
+        """Keep blobs as ``put`` does, all durable on return. Blocks; called from a worker thread.
+
+        Raises StoreFull or StoreError, and then promises nothing of any of them.
         """
 
 

@@ -15,7 +15,7 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,7 +60,8 @@ class LocalStore:
             self._packs = Packs(root / "packs.db", fsync=fsync)
         except OSError as error:
             raise StoreMisconfigured(f"{root} cannot be used as a store: {error.strerror}") from error
-        self.inline_limit = pack_limit
+        self.inline_limit = self.group_limit = pack_limit
+        self.device = os.stat(root).st_dev
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="local-store")
 
     def _sweep(self) -> None:
@@ -74,16 +75,15 @@ class LocalStore:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
 
     def _path(self, name: BlobName) -> Path:
+        _check(name)
         scope, digest = name
-        if not _SCOPE.fullmatch(scope) or not _DIGEST.fullmatch(digest):
-            raise StoreError(f"not the name of a blob: {name!r}")
         base = self._root if scope == DEFAULT_SCOPE else self._root / "tenants" / scope
         return base / "cas" / digest[:2] / digest[2:4] / digest
 
     # -- writing
 
     async def put(self, name: BlobName, content: bytes) -> None:
-        self._path(name)
+        _check(name)
         if len(content) <= self.inline_limit:
             await self._packs.put(name, content)
             return
@@ -93,6 +93,11 @@ class LocalStore:
             await stage.publish(name)
         finally:
             await stage.discard()
+
+    def put_group(self, blobs: Sequence[tuple[BlobName, bytes]]) -> None:
+        for name, _ in blobs:
+            _check(name)
+        self._packs.apply(blobs)
 
     def stage(self) -> LocalStage:
         return LocalStage(self)
@@ -251,6 +256,12 @@ class LocalStage:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             await self._store.run(_drop, fd, self._path)
+
+
+def _check(name: BlobName) -> None:
+    """Names become paths: nothing but a tenant's id and a digest ever does."""
+    if not _SCOPE.fullmatch(name.scope) or not _DIGEST.fullmatch(name.digest):
+        raise StoreError(f"not the name of a blob: {name!r}")
 
 
 def _drop(fd: int, path: Path) -> None:

@@ -11,7 +11,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class Packs:
             os.chmod(path, 0o600)
         self._reader = self._connect()
         self._reading = threading.Lock()
+        self._writing = threading.Lock()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._write_loop, name="packs-writer", daemon=True)
@@ -130,37 +131,46 @@ class Packs:
                 return
 
     def _commit(self, group: list[_Job]) -> None:
-        conn = self._writer
         try:
-            with _locked(self._turn):
-                conn.execute("BEGIN IMMEDIATE")
-                for job in group:
-                    self._apply(conn, job)
-                conn.execute("COMMIT")
-                if any(job.content is None for job in group):
-                    conn.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
-        except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
-                if conn.in_transaction:
-                    conn.execute("ROLLBACK")
-            full = "full" in str(error)
+            self.apply([(job.name, job.content) for job in group])
+        except StoreError as error:
             for job in group:
-                job.error = StoreFull("the store has no room") if full else StoreError(f"the pack failed: {error}")
+                job.error = error
+
+    def apply(self, changes: Sequence[tuple[BlobName, bytes | None]]) -> None:
+        """Put blobs, or delete those without content, in one transaction. Blocks. Raises StoreFull, StoreError."""
+        conn = self._writer
+        with self._writing:
+            try:
+                with _locked(self._turn):
+                    conn.execute("BEGIN IMMEDIATE")
+                    for name, content in changes:
+                        self._apply(conn, name, content)
+                    conn.execute("COMMIT")
+                    if any(content is None for _, content in changes):
+                        conn.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+            except sqlite3.Error as error:
+                with contextlib.suppress(sqlite3.Error):
+                    if conn.in_transaction:
+                        conn.execute("ROLLBACK")
+                if "full" in str(error):
+                    raise StoreFull("the store has no room") from error
+                raise StoreError(f"the pack failed: {error}") from error
 
     @staticmethod
-    def _apply(conn: sqlite3.Connection, job: _Job) -> None:
-        at = (job.name.scope, bytes.fromhex(job.name.digest))
-        if job.content is None:
+    def _apply(conn: sqlite3.Connection, name: BlobName, content: bytes | None) -> None:
+        at = (name.scope, bytes.fromhex(name.digest))
+        if content is None:
             conn.execute("DELETE FROM blobs WHERE scope = ? AND digest = ?", at)
             return
         done = conn.execute(
             "INSERT INTO blobs (scope, digest, stored_at, content) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (*at, time.time(), job.content),
+            (*at, time.time(), content),
         )
         if done.rowcount == 0:  # there already; the same bytes again also mend a damaged copy
             conn.execute(
                 "UPDATE blobs SET content = ? WHERE scope = ? AND digest = ? AND content <> ?",
-                (job.content, *at, job.content),
+                (content, *at, content),
             )
 
     async def close(self) -> None:

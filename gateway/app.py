@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -55,6 +56,7 @@ def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
         mask=store_mask,
         seal=seal,
         unseal=unseal,
+        is_near=lambda store: store.device == os.stat(settings.data_dir).st_dev,
     )
 
 

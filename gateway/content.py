@@ -34,7 +34,7 @@ from backends.base import (
 )
 from gateway import checksums
 from gateway.catalog import blobs
-from gateway.catalog.base import Catalog
+from gateway.catalog.base import Catalog, Prelude, T, Verb
 from gateway.errors import (
     ContentUnavailable,
     DigestMismatch,
@@ -101,6 +101,8 @@ class Stored:
     epoch: int
     small: bytes | None = field(default=None, repr=False)
     """The content itself where it was small, so that it can be stored again."""
+    prelude: Prelude | None = field(default=None, repr=False)
+    """What has yet to be done, in the catalog's group of writes, to make a small content durable."""
 
     @property
     def content(self) -> Content:
@@ -161,10 +163,15 @@ class ContentStore:
         store, scope, digest = stored.store, stored.scope, stored.blocks[0].digest
         seen = await self._settled(store, scope, digest)
         stored.epoch = seen.epoch
+        stored.prelude = None
         if seen.state == blobs.LIVE:
             return
         assert stored.small is not None
         name = BlobName(scope, digest)
+        grouped = store.grouped
+        if seen.state is None and grouped is not None and stored.size <= grouped.group_limit:
+            stored.prelude = Prelude(grouped.put_group, (name, stored.small))
+            return
         if seen.state == blobs.DAMAGED:
             await store.use().delete(name)
         await store.use().put(name, stored.small)
@@ -218,6 +225,17 @@ class ContentStore:
         if blocks:
             now = time.time_ns() // 1_000_000
             await self._catalog.write(blobs.abandon, store.info.id, scope, [block.digest for block in blocks], now)
+
+    async def name(self, stored: Stored, verb: Verb[..., T], *args: Any) -> T:
+        """Run the program that names a stored content; bytes that are not durable yet are made so first."""
+        if stored.prelude is None:
+            return await self._catalog.write(verb, *args)
+        try:
+            return await self._catalog.write_after(stored.prelude, verb, *args)
+        except StoreFull as error:
+            raise StorageFull(str(error)) from error
+        except StoreError as error:
+            raise ContentUnavailable(str(error)) from error
 
     async def reclaim(self, stored: Stored) -> None:
         """Make sure, after a collector ran in between, that every block is still there; note the new epoch.

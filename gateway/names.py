@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from backends.base import DEFAULT_SCOPE, BlobStore, InlineReads, StoreError, StreamingWrites
+from backends.base import DEFAULT_SCOPE, BlobStore, GroupedWrites, InlineReads, StoreError, StreamingWrites
 from gateway.acl import ENFORCED
 from gateway.catalog import config
 from gateway.catalog.base import Catalog
@@ -36,6 +36,8 @@ class OpenStore:
     problem: str = ""
     inline: InlineReads | None = None
     """The same store, where it hands out small blobs at once."""
+    grouped: GroupedWrites | None = None
+    """The same store, where it keeps many small blobs with one sync."""
     streaming: StreamingWrites | None = None
     """The same store, where it takes blobs piece by piece."""
 
@@ -97,6 +99,9 @@ class StoreFactory:
     mask: Callable[[str, Mapping[str, str]], dict[str, str]]
     seal: Callable[[Mapping[str, str]], bytes]
     unseal: Callable[[bytes], dict[str, str]]
+    is_near: Callable[[GroupedWrites], bool]
+    """Whether a store is on the catalog's own disk. The catalog's writer does the group writes of such stores alone:
+    one on another disk, which may hang by itself, must not hold up the writes of all."""
 
 
 class Names:
@@ -158,6 +163,7 @@ class Names:
                 info,
                 blobs,
                 inline=blobs if isinstance(blobs, InlineReads) else None,
+                grouped=blobs if isinstance(blobs, GroupedWrites) and self._factory.is_near(blobs) else None,
                 streaming=blobs if isinstance(blobs, StreamingWrites) else None,
             )
         except StoreError as error:

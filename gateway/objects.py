@@ -170,7 +170,7 @@ class Objects:
             for _ in range(ATTEMPTS):
                 try:
                     claim = Claim(snapshot.generation, stored.epoch)
-                    return await self._catalog.write(verbs.put_object, new, stored.blocks, claim)
+                    return await self._content.name(stored, verbs.put_object, new, stored.blocks, claim)
                 except MountsChanged:
                     snapshot = await still_there(self._names, new.bucket, new.key, stored.store)
                 except ClaimLost:

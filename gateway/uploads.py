@@ -128,7 +128,7 @@ class Uploads:
                 part = Part(number, stored.content, stored.etag, now, checksum)
                 try:
                     claim = Claim(snapshot.generation, stored.epoch)
-                    return await self._catalog.write(verbs.put_part, upload.id, part, stored.blocks, claim, now)
+                    return await self._content.name(stored, verbs.put_part, upload.id, part, stored.blocks, claim, now)
                 except MountsChanged:
                     snapshot, _ = await self._place(bucket, upload)
                 except ClaimLost:

@@ -32,6 +32,17 @@ Program: TypeAlias = Generator[Step, list[Row], T]
 Verb: TypeAlias = Callable[P, Program[T]]
 
 
+class Prelude(NamedTuple):
+    """Something that must be durable before a write commits, done together with its like.
+
+    ``act`` takes the items of all preludes of a group that share it; it blocks, and what it raises fails each of
+    their writes.
+    """
+
+    act: Callable[[list[Any]], None]
+    item: Any
+
+
 class Busy(Exception):
     """Somebody else holds the exclusive right that was asked for."""
 
@@ -51,6 +62,9 @@ class Catalog(Protocol):
         Returns after the commit is durable. Raises StorageFull when there is no room. Cancellation leaves the
         program done or undone, never half.
         """
+
+    async def write_after(self, prelude: Prelude, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ``write``, once the prelude is done. What the prelude raises is raised here, and nothing is written."""
 
     def exclusive(self, name: str) -> AbstractAsyncContextManager[None]:
         """Hold a named right that no other process holds meanwhile; raises Busy at once when it is taken."""

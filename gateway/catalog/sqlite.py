@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway.catalog.base import Busy, Many, P, Program, Verb
+from gateway.catalog.base import Busy, Many, P, Prelude, Program, Verb
 from gateway.catalog.migrate import migrate
 from gateway.errors import ContentUnavailable, StorageFull
 
@@ -40,6 +40,7 @@ SCAN_THREADS = 2
 @dataclass(slots=True)
 class _Job:
     make: Callable[[], Program[Any]]
+    prelude: Prelude | None
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     result: Any = None
@@ -105,12 +106,18 @@ class SqliteCatalog:
     # -- writing
 
     async def write(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._submit(None, lambda: verb(*args, **kwargs))
+
+    async def write_after(self, prelude: Prelude, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._submit(prelude, lambda: verb(*args, **kwargs))
+
+    def _submit(self, prelude: Prelude | None, make: Callable[[], Program[T]]) -> asyncio.Future[T]:
         if self._closed:
             raise ContentUnavailable("the catalog is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(lambda: verb(*args, **kwargs), future, loop))
-        return await future
+        self._jobs.put(_Job(make, prelude, future, loop))
+        return future
 
     def _write_loop(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -125,7 +132,9 @@ class SqliteCatalog:
                     ended = True
                     break
                 group.append(more)
-            self._commit(group)
+            ready = _prepare(group)
+            if ready:
+                self._commit(ready)
             _answer(group)
             if ended:
                 return
@@ -198,6 +207,21 @@ def _run(conn: sqlite3.Connection, program: Program[T]) -> T:
     except StopIteration as done:
         value: T = done.value
         return value
+
+
+def _prepare(group: list[_Job]) -> list[_Job]:
+    """Do the group's preludes, each kind at once; the jobs that may go on."""
+    acts: dict[Any, list[_Job]] = {}
+    for job in group:
+        if job.prelude is not None:
+            acts.setdefault(job.prelude.act, []).append(job)
+    for act, jobs in acts.items():
+        try:
+            act([job.prelude.item for job in jobs if job.prelude is not None])
+        except Exception as error:
+            for job in jobs:
+                job.error = error
+    return [job for job in group if job.error is None]
 
 
 def _attempt(conn: sqlite3.Connection, job: _Job) -> bool:
