@@ -290,9 +290,10 @@ class Objects:
         """A page of keys and common prefixes past ``after``; see ``gateway.catalog.listing``."""
         if limit == 0:
             return Page([], [], False, b"")
-        return await self._catalog.scan(
-            listing.list_objects, bucket.id, prefix.encode(), delimiter.encode(), after.encode(), limit
-        )
+        # Without a delimiter a page is one range of the index, read at once: about a millisecond, and a third of what
+        # it costs in a thread, where each row changes hands with the event loop. Seeks past prefixes can be many.
+        look = self._catalog.scan if delimiter else self._catalog.read
+        return await look(listing.list_objects, bucket.id, prefix.encode(), delimiter.encode(), after.encode(), limit)
 
 
 class Bytes:

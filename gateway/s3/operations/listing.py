@@ -167,21 +167,25 @@ class Owners:
 
 
 async def _contents(page: Page, owners: Owners | None) -> list[dict[str, Any]]:
-    entries = []
-    for key, size, etag, modified_at, storage_class, owner_id, algorithm, kind in page.rows:
-        entry: dict[str, Any] = {
+    lists: dict[str | None, list[str] | None] = {None: None}
+    for row in page.rows:
+        if row[6] not in lists:
+            lists[row[6]] = [row[6]]
+    entries: list[dict[str, Any]] = [
+        {
             "Key": key.decode(),
             "LastModified": modified_at,
             "ETag": f'"{etag}"',
             "Size": size,
             "StorageClass": storage_class,
+            "ChecksumAlgorithm": lists[algorithm],
+            "ChecksumType": kind,
         }
-        if algorithm is not None:
-            entry["ChecksumAlgorithm"] = [algorithm]
-            entry["ChecksumType"] = kind
-        if owners is not None:
-            entry["Owner"] = await owners.get(owner_id)
-        entries.append(entry)
+        for key, size, etag, modified_at, storage_class, _, algorithm, kind in page.rows
+    ]
+    if owners is not None:
+        for entry, row in zip(entries, page.rows, strict=True):
+            entry["Owner"] = await owners.get(row[5])
     return entries
 
 
