@@ -55,10 +55,15 @@ class SqliteCatalog:
         self._fsync = fsync
         path.parent.mkdir(parents=True, exist_ok=True)
         self._turn = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with _locked(self._turn):
-            self._writer = self._connect()
-            os.chmod(path, 0o600)
-            migrate(self._writer)
+        self._writer = self._connect()
+        try:
+            with _locked(self._turn):
+                os.chmod(path, 0o600)
+                migrate(self._writer)
+        except BaseException:
+            self._writer.close()
+            os.close(self._turn)
+            raise
         self._reader = self._connect(readonly=True)
         self._scanning = threading.local()
         self._scanners: list[sqlite3.Connection] = []
