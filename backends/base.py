@@ -8,6 +8,7 @@ bytes. This is why every method is idempotent and why a put may be repeated.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -27,6 +28,10 @@ class ByteRange(NamedTuple):
 
     start: int
     stop: int
+
+
+_SCOPE = re.compile(r"(?!\.+\Z)[a-z0-9._-]{1,64}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,12 @@ class StoreMisconfigured(StoreError):
     """The configuration of a store is not usable: an unknown field, a missing directory, wrong credentials."""
 
     permanent = True
+
+
+def check_name(name: BlobName) -> None:
+    """Raise StoreError for what is no name: names become paths, and nothing but a tenant's id and a digest may."""
+    if not _SCOPE.fullmatch(name.scope) or not _DIGEST.fullmatch(name.digest):
+        raise StoreError(f"not the name of a blob: {name!r}")
 
 
 class BlobStore(Protocol):

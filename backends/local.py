@@ -30,6 +30,7 @@ from backends.base import (
     StoreError,
     StoreFull,
     StoreMisconfigured,
+    check_name,
 )
 from backends.packs import Packs
 
@@ -41,7 +42,6 @@ STALE_SECONDS = 24 * 3600
 MARKER = "nexus-store.json"
 FORMAT = 1
 
-_SCOPE = re.compile(r"(?!\.+$)[a-z0-9._-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -75,7 +75,7 @@ class LocalStore:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
 
     def _path(self, name: BlobName) -> Path:
-        _check(name)
+        check_name(name)
         scope, digest = name
         base = self._root if scope == DEFAULT_SCOPE else self._root / "tenants" / scope
         return base / "cas" / digest[:2] / digest[2:4] / digest
@@ -83,7 +83,7 @@ class LocalStore:
     # -- writing
 
     async def put(self, name: BlobName, content: bytes) -> None:
-        _check(name)
+        check_name(name)
         if len(content) <= self.inline_limit:
             await self._packs.put(name, content)
             return
@@ -96,7 +96,7 @@ class LocalStore:
 
     def put_group(self, blobs: Sequence[tuple[BlobName, bytes]]) -> None:
         for name, _ in blobs:
-            _check(name)
+            check_name(name)
         self._packs.apply(blobs)
 
     def stage(self) -> LocalStage:
@@ -256,12 +256,6 @@ class LocalStage:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             await self._store.run(_drop, fd, self._path)
-
-
-def _check(name: BlobName) -> None:
-    """Names become paths: nothing but a tenant's id and a digest ever does."""
-    if not _SCOPE.fullmatch(name.scope) or not _DIGEST.fullmatch(name.digest):
-        raise StoreError(f"not the name of a blob: {name!r}")
 
 
 def _drop(fd: int, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from backends.base import Blob, BlobDamaged, BlobName, BlobNotFound, ByteRange
+from backends.base import Blob, BlobDamaged, BlobName, BlobNotFound, ByteRange, check_name
 
 CHUNK = 1024 * 1024
 
@@ -17,6 +17,7 @@ class MemoryStore:
         self._blobs: dict[BlobName, tuple[bytes, float]] = {}
 
     async def put(self, name: BlobName, content: bytes) -> None:
+        check_name(name)
         self._blobs.setdefault(name, (content, time.time()))
 
     async def get(self, name: BlobName, span: ByteRange | None = None) -> AsyncGenerator[bytes, None]:

@@ -1,0 +1,38 @@
+"""How a configuration becomes a store, and what is said of one that cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backends.base import StoreMisconfigured
+from backends.registry import identity, mask, open_store
+
+
+@pytest.mark.parametrize(
+    ("backend_type", "config", "message"),
+    [
+        ("nonesuch", {}, "unknown backend type 'nonesuch'; there are local, memory"),
+        ("local", {}, "local needs data_dir"),
+        ("local", {"data_dir": "/x", "colour": "red"}, "local has no setting colour"),
+        ("local", {"data_dir": "relative"}, "absolute path"),
+        ("local", {"data_dir": "/tmp", "fsync": "maybe"}, "fsync must be true or false"),
+        ("local", {"data_dir": "/tmp", "pack_limit": "-1"}, "pack_limit must be a number"),
+    ],
+)
+def test_what_cannot_be_opened_is_said(backend_type: str, config: dict[str, str], message: str) -> None:
+    with pytest.raises(StoreMisconfigured, match=message):
+        open_store(backend_type, config)
+
+
+def test_one_directory_is_one_store_however_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    spellings = [tmp_path / "real", tmp_path / "link", tmp_path / "real" / ".." / "real"]
+    assert len({identity("local", {"data_dir": str(path)}) for path in spellings}) == 1
+    assert identity("local", {"data_dir": str(tmp_path)}) != identity("local", {"data_dir": str(spellings[0])})
+
+
+def test_what_is_not_secret_is_shown(tmp_path: Path) -> None:
+    assert mask("local", {"data_dir": "/x"}) == {"data_dir": "/x"}
