@@ -7,6 +7,7 @@ RUN /opt/nexus/bin/pip install --no-cache-dir --disable-pip-version-check --requ
 COPY pyproject.toml README.md ./
 COPY backends backends
 COPY gateway gateway
+COPY nexus nexus
 RUN /opt/nexus/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps .
 
 FROM python:3.13-slim

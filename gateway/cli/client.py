@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import tomllib
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,25 +65,15 @@ class Server:
 
     def call(self, method: str, **params: Any) -> Any:
         """The result of an RPC method. Raises CliError with the server's message."""
-        import httpx
+        from nexus import NexusConnectionError, NexusError, RemoteNexusFS
 
-        call = {"jsonrpc": "2.0", "id": str(uuid.uuid4()), "method": method, "params": params}
-        try:
-            answer = httpx.post(
-                f"{self.url}/api/nfs/{method}",
-                json=call,
-                headers={"Authorization": f"Bearer {self.api_key}"},
-                timeout=httpx.Timeout(PATIENCE_SECONDS, connect=5),
-            )
-            body = answer.json()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
-            raise CliError(f"cannot reach {self.url}: {error}", UNREACHABLE) from None
-        except (httpx.HTTPError, ValueError) as error:
-            raise CliError(f"{self.url} did not answer as a Nexus server does: {error}", UNREACHABLE) from None
-        if answer.status_code != 200 or "error" in body:
-            told = body.get("error") or {}
-            raise CliError(told.get("message") or f"{self.url} answered {answer.status_code}")
-        return body["result"]
+        with RemoteNexusFS(self.url, self.api_key, timeout=PATIENCE_SECONDS) as remote:
+            try:
+                return remote.call(method, **params)
+            except NexusConnectionError as error:
+                raise CliError(str(error), UNREACHABLE) from None
+            except (NexusError, FileExistsError) as error:
+                raise CliError(str(error)) from None
 
 
 def server(url: str | None, api_key: str | None) -> Server:
