@@ -54,6 +54,7 @@ def run(settings: Settings, *, init: bool) -> None:
                     "For another key, while it serves: nexus admin create-user-key admin",
                     flush=True,
                 )
+            print(f"Nexus Gateway serves http://{settings.host}:{settings.port}; Ctrl-C stops it.", flush=True)
             _serve(settings, listener)
 
 
