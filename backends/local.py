@@ -39,6 +39,9 @@ T = TypeVar("T")
 CHUNK = 256 * 1024
 PACK_LIMIT = 64 * 1024
 STALE_SECONDS = 24 * 3600
+RESERVE = 64 * 1024 * 1024
+RESERVED_SHARE = 10
+"""What is left free on the disk, at most a tenth of it: deleting needs room too, in the catalog that may lie there."""
 MARKER = "nexus-store.json"
 FORMAT = 1
 
@@ -62,6 +65,8 @@ class LocalStore:
             raise StoreMisconfigured(f"{root} cannot be used as a store: {error.strerror}") from error
         self.inline_limit = self.group_limit = pack_limit
         self.device = os.stat(root).st_dev
+        disk = os.statvfs(root)
+        self._reserve = min(RESERVE, disk.f_blocks * disk.f_frsize // RESERVED_SHARE)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="local-store")
 
     def _sweep(self) -> None:
@@ -85,6 +90,7 @@ class LocalStore:
     async def put(self, name: BlobName, content: bytes) -> None:
         check_name(name)
         if len(content) <= self.inline_limit:
+            self.require_room()
             await self._packs.put(name, content)
             return
         stage = LocalStage(self)
@@ -97,7 +103,14 @@ class LocalStore:
     def put_group(self, blobs: Sequence[tuple[BlobName, bytes]]) -> None:
         for name, _ in blobs:
             check_name(name)
+        self.require_room()
         self._packs.apply(blobs)
+
+    def require_room(self) -> None:
+        """Raise StoreFull while the disk has no more than the reserve."""
+        disk = os.statvfs(self._root)
+        if disk.f_bavail * disk.f_frsize < self._reserve:
+            raise StoreFull("the store has no room")
 
     def stage(self) -> LocalStage:
         return LocalStage(self)
@@ -229,6 +242,7 @@ class LocalStage:
         try:
             if self._fd < 0:
                 self._fd, self._path = self._store.new_file()
+            self._store.require_room()
             view = memoryview(chunk)
             self._size += len(view)
             while view:

@@ -1,6 +1,6 @@
 """Write the page of S3 operations from the code itself: what is served, with which members, and what is refused.
 
-    python -m conformance.operations > docs/s3.md
+python -m conformance.operations > docs/s3.md
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ from gateway.errors import (
     MountsChanged,
     ObjectNotFound,
     Overloaded,
+    StorageFull,
 )
 from gateway.names import Names, OpenStore, Snapshot
 from gateway.types import Attributes, Bucket, Checksum, ObjectInfo, ObjectPart
@@ -176,6 +177,8 @@ class Objects:
                 except ClaimLost:
                     await self._content.reclaim(stored)
             raise Overloaded("the configuration keeps changing")
+        except StorageFull:
+            raise  # noting garbage needs the room that is not there; a sweep finds it
         except BaseException:
             await self._content.abandon(stored.store, stored.scope, stored.blocks)
             raise

@@ -29,6 +29,7 @@ from gateway.errors import (
     MountsChanged,
     Overloaded,
     SizeMismatch,
+    StorageFull,
     UploadNotFound,
 )
 from gateway.names import Names, OpenStore, Snapshot
@@ -134,6 +135,8 @@ class Uploads:
                 except ClaimLost:
                     await self._content.reclaim(stored)
             raise Overloaded("the configuration keeps changing")
+        except StorageFull:
+            raise  # noting garbage needs the room that is not there; a sweep finds it
         except BaseException:
             await self._content.abandon(stored.store, stored.scope, stored.blocks)
             raise

@@ -169,3 +169,19 @@ async def test_two_processes_share_a_pack(store: LocalStore, tmp_path: Path) -> 
     assert len([blob async for blob in store.scan()]) == 450
     name = BlobName("default", hashlib.sha256(b"both-7").hexdigest())
     assert store.read_inline(name) == b"both-7"
+
+
+async def test_a_reserve_is_left_for_deleting(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    await store.put(name_of(b"kept"), b"kept")
+    real = os.statvfs(store._root)
+    almost_full = os.statvfs_result((*real[:4], 100, *real[5:]))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "statvfs", lambda path: almost_full)
+        for content in (b"small", os.urandom(LARGE)):
+            with pytest.raises(StoreFull):
+                await store.put(name_of(content), content)
+        with pytest.raises(StoreFull):
+            store.put_group([(name_of(b"small"), b"small")])
+        assert await read_all(store, name_of(b"kept")) == b"kept"
+        await store.delete(name_of(b"kept"))
+    await store.put(name_of(b"small"), b"small")
