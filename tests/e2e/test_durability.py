@@ -57,8 +57,8 @@ class Writer:
                 # A collector without a grace period took a block before it had a name. Refused means not stored.
                 self.pending = None
                 continue
-            except (BotoCoreError, OSError):
-                return  # the kill: this operation's outcome is unknown
+            except (BotoCoreError, OSError, KeyError):
+                return  # the kill, perhaps in the middle of an answer: this operation's outcome is unknown
             self.acked[key] = body
             self.pending = None
             self.done += 1
