@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from backends.base import Blob, BlobDamaged, BlobName, BlobNotFound, StoreError
 from gateway.catalog import audit, blobs
-from gateway.catalog.base import Busy, Catalog
+from gateway.catalog.base import Busy, Catalog, exclusively
+from gateway.collector import PATIENCE_SECONDS, RIGHT
 from gateway.errors import Overloaded
 from gateway.names import Names, OpenStore
 
@@ -69,12 +70,12 @@ class Checker:
     async def run(self, rehash: bool = False) -> FsckReport:
         """Compare; with ``rehash`` also read every blob and hash it. Nothing is removed.
 
-        A blob found damaged is marked, so that the next upload of the same bytes repairs it. Raises Overloaded
-        while a collection is under way.
+        A blob found damaged is marked, so that the next upload of the same bytes repairs it. Waits for a collection
+        under way to end; raises Overloaded when it does not.
         """
         try:
             # The collector must not remove what was just seen in the catalog and is about to be looked for.
-            async with self._catalog.exclusive("collector"):
+            async with exclusively(self._catalog, RIGHT, PATIENCE_SECONDS):
                 return await self._check(rehash)
         except Busy:
             raise Overloaded("a collection is under way") from None

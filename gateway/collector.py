@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from backends.base import Blob, BlobName, StoreError
 from gateway.catalog import blobs, uploads
-from gateway.catalog.base import Busy, Catalog
+from gateway.catalog.base import Busy, Catalog, exclusively
 from gateway.catalog.blobs import Garbage
 from gateway.errors import Overloaded
 from gateway.names import Names, OpenStore, Snapshot
@@ -27,6 +27,9 @@ BATCH = 500
 DISSOLVE = 5000
 REMEMBER_COMPLETED_MS = 7 * 24 * 3600 * 1000
 DELETING = 8
+RIGHT = "collector"
+"""Who removes blobs, or must see none removed, holds this right."""
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -47,13 +50,13 @@ class Collector:
         self._catalog = catalog
         self._names = names
 
-    async def run(self, grace_seconds: float, *, sweep: bool = True) -> GcReport:
+    async def run(self, grace_seconds: float, *, sweep: bool = True, patience: float = PATIENCE_SECONDS) -> GcReport:
         """Remove what has been garbage for ``grace_seconds``; with ``sweep`` also files that no row knows.
 
-        Raises Overloaded when another collector is at work.
+        Waits up to ``patience`` seconds for another collection to end. Raises Overloaded when it does not.
         """
         try:
-            async with self._catalog.exclusive("collector"):
+            async with exclusively(self._catalog, RIGHT, patience):
                 return await self._collect(grace_seconds, sweep)
         except Busy:
             raise Overloaded("another collection is under way") from None
@@ -157,7 +160,7 @@ async def run_forever(collector: Collector, interval: float, grace_seconds: floa
     while True:
         await asyncio.sleep(interval)
         try:
-            report = await collector.run(grace_seconds, sweep=False)
+            report = await collector.run(grace_seconds, sweep=False, patience=0)
             if report.blobs:
                 log.info("collected %d blobs, %d bytes", report.blobs, report.bytes)
         except Overloaded:

@@ -10,12 +10,16 @@ Statements use ``?`` for parameters and SQL that SQLite and PostgreSQL (and what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import AbstractAsyncContextManager
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+RETRY_SECONDS = 0.05
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -45,6 +49,22 @@ class Prelude(NamedTuple):
 
 class Busy(Exception):
     """Somebody else holds the exclusive right that was asked for."""
+
+
+@asynccontextmanager
+async def exclusively(catalog: Catalog, name: str, patience: float) -> AsyncIterator[None]:
+    """Hold a named right, waiting up to ``patience`` seconds for who has it. Raises Busy."""
+    deadline = time.monotonic() + patience
+    async with AsyncExitStack() as stack:
+        while True:
+            try:
+                await stack.enter_async_context(catalog.exclusive(name))
+                break
+            except Busy:
+                if time.monotonic() >= deadline:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+        yield
 
 
 class Catalog(Protocol):
