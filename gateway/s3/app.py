@@ -24,7 +24,15 @@ from gateway.s3.access_log import AccessLog
 from gateway.s3.call import Answer, Call
 from gateway.s3.documents import verify_document
 from gateway.s3.endpoint import Endpoint, compile_endpoints
-from gateway.s3.errors import AccessDenied, AccessForbidden, InternalError, NotImplemented_, error_document, to_s3_error
+from gateway.s3.errors import (
+    AccessDenied,
+    AccessForbidden,
+    BadRequestError,
+    InternalError,
+    NotImplemented_,
+    error_document,
+    to_s3_error,
+)
 from gateway.s3.model import operations
 from gateway.s3.operations.registry import REGISTRY, Registry
 from gateway.s3.parse import header_map, parse_query, split_path
@@ -123,6 +131,8 @@ class S3Door:
         headers = visit.headers = header_map(raw_headers)
         if visit.method == "OPTIONS":
             # Browsers send preflights without credentials; this answer tells nothing of any bucket.
+            if b"origin" not in headers:
+                raise BadRequestError("Insufficient information. Origin request header needed.")
             raise AccessForbidden
         raw_path, raw_query = scope["raw_path"], scope["query_string"]
         identity = await self._verifier.verify(RequestHead(visit.method, raw_path, raw_query, raw_headers))

@@ -242,8 +242,11 @@ class TestRequests:
             assert (exchange.status, code(exchange)) == (403, "AccessDenied")
 
     async def test_a_preflight_is_refused_as_without_cors(self, door: S3Door) -> None:
-        exchange = await play(door, "OPTIONS", b"/b/k", headers=[(b"host", b"s3.test")])
+        origin = (b"origin", b"https://example.com")
+        exchange = await play(door, "OPTIONS", b"/b/k", headers=[(b"host", b"s3.test"), origin])
         assert (exchange.status, code(exchange)) == (403, "AccessForbidden")
+        exchange = await play(door, "OPTIONS", b"/b/k", headers=[(b"host", b"s3.test")])
+        assert (exchange.status, code(exchange)) == (400, "BadRequest")
 
     async def test_a_sub_resource_never_reaches_the_plain_put(self, door: S3Door) -> None:
         exchange = await send(door, "PUT", "/b/k?legal-hold", b"<LegalHold/>")
