@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 
 from gateway.access import open_to_anybody
 from gateway.acl import Acl
@@ -52,9 +53,15 @@ class Buckets:
         return open_to_anybody(await self._names.bucket(name))
 
     async def create(
-        self, name: str, owner: Principal, *, ownership: str | None = None, acl: Acl | None = None
+        self,
+        name: str,
+        owner: Principal,
+        *,
+        ownership: str | None = None,
+        acl: Acl | None = None,
+        configs: Mapping[str, str] | None = None,
     ) -> Bucket:
-        """Make a bucket, of the default ownership if none is given.
+        """Make a bucket, of the default ownership if none is given, with configurations from the start.
 
         Raises BadBucketName, BucketExists, and what no writable mount serves.
         """
@@ -63,12 +70,22 @@ class Buckets:
         snapshot.table.resolve_writable(f"/{name}")
         now = time.time_ns() // 1_000_000
         ownership = ownership or self._default_ownership
-        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, self._region, ownership, acl)
+        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, self._region, ownership, acl, configs or {})
         return await self._catalog.write(config.create_bucket, bucket)
 
     async def set_acl(self, bucket: Bucket, acl: Acl | None) -> None:
         """Replace the bucket's ACL. Raises BucketNotFound."""
         await self._catalog.write(config.set_bucket_acl, bucket, acl)
+
+    async def set_config(self, bucket: Bucket, name: str, value: str | None) -> None:
+        """Replace a configuration (``gateway.bucket_configs``); None removes it. Raises BucketNotFound."""
+        await self._catalog.write(config.set_config, bucket, name, value)
+        self._names.forget()
+
+    async def set_ownership(self, bucket: Bucket, ownership: str) -> None:
+        """Change who owns what is written. Raises BucketNotFound."""
+        await self._catalog.write(config.set_ownership, bucket, ownership)
+        self._names.forget()
 
     async def delete(self, bucket: Bucket) -> None:
         """Remove an empty bucket and end its uploads. Raises BucketNotEmpty, ReadOnlyMount."""

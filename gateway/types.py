@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from gateway.acl import ENFORCED, Acl
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,21 @@ class Bucket:
     ownership: str = ENFORCED
     """BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter: who owns what is written, and whether ACLs count."""
     acl: Acl | None = None
+    configs: Mapping[str, str] = field(default_factory=dict)
+    """The texts of its configurations by name (``gateway.bucket_configs``); most buckets have none."""
+    _read: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def config(self, name: str, read: Callable[[str], T]) -> T | None:
+        """A configuration as ``read`` understands its text, None where there is none.
+
+        It is read once per Bucket, which workers keep until the catalog's configuration changes.
+        """
+        if name not in self.configs:
+            return None
+        if name not in self._read:
+            self._read[name] = read(self.configs[name])
+        value: T = self._read[name]
+        return value
 
 
 @dataclass(frozen=True, slots=True)

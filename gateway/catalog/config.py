@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gateway import acl
-from gateway.catalog.base import Program, Row
+from gateway.catalog.base import Many, Program, Row
 from gateway.errors import BucketExists, BucketNotEmpty, BucketNotFound, MountExists, MountNotFound
 from gateway.types import Bucket, Mount
 
@@ -84,11 +84,17 @@ def remove_mount(mount_point: str) -> Program[None]:
 
 def find_bucket(name: str) -> Program[Bucket | None]:
     rows = yield f"SELECT {_BUCKET} FROM buckets WHERE name = ?", (name,)
-    return _bucket(rows[0]) if rows else None
+    if not rows:
+        return None
+    configs = yield "SELECT name, value FROM bucket_configs WHERE bucket_id = ?", (rows[0][0],)
+    return replace(_bucket(rows[0]), configs=dict(configs)) if configs else _bucket(rows[0])
 
 
 def list_buckets(owner_id: str | None, prefix: str, after: str, limit: int) -> Program[list[Bucket]]:
-    """Buckets of one owner (None: of all) in name order, at most ``limit``, with names past ``after``."""
+    """Buckets of one owner (None: of all) in name order, at most ``limit``, with names past ``after``.
+
+    They come without their configurations.
+    """
     rows = yield (
         f"SELECT {_BUCKET} FROM buckets WHERE name > ? AND substr(name, 1, length(?)) = ?"
         + (" AND owner_id = ?" if owner_id is not None else "")
@@ -122,7 +128,12 @@ def _insert_bucket(bucket: Bucket) -> Program[Bucket]:
             acl.dump(bucket.acl),
         ),
     )
-    return replace(bucket, id=rows[0][0])
+    bucket_id = rows[0][0]
+    yield Many(
+        "INSERT INTO bucket_configs (bucket_id, name, value) VALUES (?, ?, ?)",
+        [(bucket_id, name, value) for name, value in bucket.configs.items()],
+    )
+    return replace(bucket, id=bucket_id)
 
 
 def set_bucket_acl(bucket: Bucket, grants: acl.Acl | None) -> Program[None]:
@@ -132,12 +143,36 @@ def set_bucket_acl(bucket: Bucket, grants: acl.Acl | None) -> Program[None]:
     yield BUMP
 
 
+def set_ownership(bucket: Bucket, ownership: str) -> Program[None]:
+    """Change who owns what is written to a bucket. Raises BucketNotFound."""
+    if not (yield "UPDATE buckets SET ownership = ? WHERE id = ? RETURNING id", (ownership, bucket.id)):
+        raise BucketNotFound(bucket.name)
+    yield BUMP
+
+
+def set_config(bucket: Bucket, name: str, value: str | None) -> Program[None]:
+    """Replace one configuration of a bucket; None removes it. Raises BucketNotFound."""
+    if not (yield "SELECT 1 FROM buckets WHERE id = ?", (bucket.id,)):
+        raise BucketNotFound(bucket.name)
+    if value is None:
+        yield "DELETE FROM bucket_configs WHERE bucket_id = ? AND name = ?", (bucket.id, name)
+    else:
+        yield (
+            "INSERT INTO bucket_configs (bucket_id, name, value) VALUES (?, ?, ?)"
+            " ON CONFLICT (bucket_id, name) DO UPDATE SET value = excluded.value",
+            (bucket.id, name, value),
+        )
+    yield BUMP
+
+
 def delete_bucket(bucket_id: int, name: str) -> Program[None]:
     """Remove an empty bucket; raises BucketNotEmpty, BucketNotFound."""
     if not (yield "SELECT 1 FROM buckets WHERE id = ?", (bucket_id,)):
         raise BucketNotFound(name)
-    if (yield "SELECT 1 FROM objects WHERE bucket_id = ? LIMIT 1", (bucket_id,)):
-        raise BucketNotEmpty(name)
+    for table in ("objects", "versions"):
+        if (yield f"SELECT 1 FROM {table} WHERE bucket_id = ? LIMIT 1", (bucket_id,)):
+            raise BucketNotEmpty(name)
+    yield "DELETE FROM bucket_configs WHERE bucket_id = ?", (bucket_id,)
     yield "DELETE FROM buckets WHERE id = ?", (bucket_id,)
     yield BUMP
 

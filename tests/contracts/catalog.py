@@ -17,6 +17,7 @@ from gateway.conditions import WriteConditions
 from gateway.errors import (
     BucketExists,
     BucketNotEmpty,
+    BucketNotFound,
     MountExists,
     MountsChanged,
     ObjectNotFound,
@@ -76,6 +77,24 @@ async def world(catalog: Catalog) -> World:
 
 
 class CatalogContract:
+    async def test_a_bucket_keeps_its_configurations_until_it_is_deleted(self, world: World) -> None:
+        made = await world.catalog.write(
+            config.create_bucket, replace(BUCKET, name="configured", configs={"cors": "a", "policy": "b"})
+        )
+        before = await world.catalog.read(config.generation)
+        await world.catalog.write(config.set_config, made, "cors", "c")
+        await world.catalog.write(config.set_config, made, "policy", None)
+        found = await world.catalog.read(config.find_bucket, "configured")
+        assert found is not None and found.configs == {"cors": "c"}
+        assert found.config("cors", str.upper) == "C" and found.config("policy", str.upper) is None
+        assert await world.catalog.read(config.generation) == before + 2
+        await world.catalog.write(config.delete_bucket, made.id, made.name)
+        with pytest.raises(BucketNotFound):
+            await world.catalog.write(config.set_config, made, "cors", "d")
+        again = await world.catalog.write(config.create_bucket, replace(BUCKET, name="configured"))
+        found = await world.catalog.read(config.find_bucket, "configured")
+        assert found is not None and found.id == again.id and found.configs == {}
+
     async def test_names_of_buckets_and_mounts_are_unique_and_raise_the_generation(self, world: World) -> None:
         catalog = world.catalog
         before = await catalog.read(config.generation)
