@@ -16,8 +16,17 @@ READS = frozenset(
         "s3:GetObject",
         "s3:GetObjectAcl",
         "s3:GetObjectAttributes",
+        "s3:GetObjectLegalHold",
+        "s3:GetObjectRetention",
         "s3:GetObjectTagging",
+        "s3:GetObjectVersion",
+        "s3:GetObjectVersionAcl",
+        "s3:GetObjectVersionAttributes",
+        "s3:GetObjectVersionTagging",
         "s3:GetBucketLocation",
+        "s3:GetBucketObjectLockConfiguration",
+        "s3:GetBucketTagging",
+        "s3:GetBucketVersioning",
         "s3:ListAllMyBuckets",
         "s3:ListBucket",
         "s3:ListBucketVersions",
@@ -42,9 +51,13 @@ BY_BUCKET_ACL = {
 
 BY_OBJECT_ACL = {
     "s3:GetObject": READ,
+    "s3:GetObjectVersion": READ,
     "s3:GetObjectAttributes": READ,
+    "s3:GetObjectVersionAttributes": READ,
     "s3:GetObjectAcl": READ_ACP,
+    "s3:GetObjectVersionAcl": READ_ACP,
     "s3:PutObjectAcl": WRITE_ACP,
+    "s3:PutObjectVersionAcl": WRITE_ACP,
 }
 """The same on the object: these actions are decided with the object at hand."""
 

@@ -11,6 +11,7 @@ from gateway.acl import Acl
 from gateway.catalog import config, uploads
 from gateway.catalog.base import Catalog, Program
 from gateway.errors import BadBucketName, ReadOnlyMount
+from gateway.locks import DefaultRetention
 from gateway.names import Names
 from gateway.types import Bucket, Principal
 
@@ -80,6 +81,16 @@ class Buckets:
     async def set_config(self, bucket: Bucket, name: str, value: str | None) -> None:
         """Replace a configuration (``gateway.bucket_configs``); None removes it. Raises BucketNotFound."""
         await self._catalog.write(config.set_config, bucket, name, value)
+        self._names.forget()
+
+    async def set_versioning(self, bucket: Bucket, status: str) -> None:
+        """Enable or suspend versioning. Raises BucketState, BucketNotFound."""
+        await self._catalog.write(config.set_versioning, bucket, status)
+        self._names.forget()
+
+    async def set_object_lock(self, bucket: Bucket, default: DefaultRetention) -> None:
+        """Turn object lock on, or change its default. Raises BucketState, BucketNotFound."""
+        await self._catalog.write(config.set_object_lock, bucket, default.dump())
         self._names.forget()
 
     async def set_ownership(self, bucket: Bucket, ownership: str) -> None:

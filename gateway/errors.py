@@ -53,16 +53,35 @@ class BadBucketName(GatewayError):
 
 
 class ObjectNotFound(GatewayError):
-    def __init__(self, bucket: str, key: str) -> None:
+    """``marker`` is the version id of the delete marker that hides what was there; None without one."""
+
+    def __init__(self, bucket: str, key: str, marker: str | None = None) -> None:
         super().__init__(f"object not found: /{bucket}/{key}")
         self.bucket = bucket
         self.key = key
+        self.marker = marker
 
 
 class VersionNotFound(ObjectNotFound):
     def __init__(self, bucket: str, key: str, version: str) -> None:
         super().__init__(bucket, key)
         self.version = version
+
+
+class IsDeleteMarker(ObjectNotFound):
+    """The version that was asked for is a delete marker, which has no content."""
+
+    def __init__(self, bucket: str, key: str, version: str, modified_at: int) -> None:
+        super().__init__(bucket, key, version)
+        self.modified_at = modified_at
+
+
+class ObjectLocked(GatewayError):
+    """A retention or a legal hold protects the version."""
+
+
+class BucketState(GatewayError):
+    """The bucket's present configuration does not go with what was asked; the message is safe to show."""
 
 
 class UploadNotFound(GatewayError):

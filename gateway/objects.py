@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from backends.base import ByteRange
 from gateway import checksums
 from gateway.acl import Acl
-from gateway.catalog import blobs, listing
+from gateway.catalog import blobs, listing, versions
 from gateway.catalog import objects as verbs
 from gateway.catalog.base import Catalog
 from gateway.catalog.blobs import Claim, ClaimLost
 from gateway.catalog.listing import Page
-from gateway.catalog.objects import NewObject, Removal
+from gateway.catalog.objects import NewObject, Removal, Removed
 from gateway.conditions import (
     UNCONDITIONAL,
     ReadConditions,
@@ -30,17 +30,21 @@ from gateway.errors import (
     Conflict,
     ContentUnavailable,
     EntityTooLarge,
+    IsDeleteMarker,
     KeyTooLong,
     MountsChanged,
     ObjectNotFound,
     Overloaded,
     StorageFull,
+    VersionNotFound,
 )
 from gateway.names import Names, OpenStore, Snapshot
-from gateway.types import Attributes, Bucket, Checksum, ObjectInfo, ObjectPart
+from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo, ObjectPart
+from gateway.versioning import NULL, place_of, shown_id, versioning_of
 
 MAX_KEY = 1024
 ATTEMPTS = 20
+MAX_VERSION = 2**48
 
 
 @dataclass(slots=True)
@@ -73,12 +77,26 @@ class Objects:
 
     # -- reading
 
-    async def find(self, bucket: Bucket, key: str) -> ObjectInfo:
-        """Raises ObjectNotFound."""
-        found = await self._catalog.read(verbs.find_object, bucket.id, key)
+    async def find(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectInfo:
+        """What a key shows, or one of its versions. Raises ObjectNotFound, VersionNotFound, IsDeleteMarker."""
+        if version_id is not None:
+            found = await self._catalog.read(versions.find_version, bucket.id, key, version_id)
+        else:
+            found = await self._catalog.read(verbs.find_object, bucket.id, key)
         if found is None:
-            raise ObjectNotFound(bucket.name, key)
+            if version_id is not None:
+                raise VersionNotFound(bucket.name, key, shown_id(version_id))
+            raise ObjectNotFound(bucket.name, key, await self._marker(bucket, key))
+        if found.is_marker:
+            raise IsDeleteMarker(bucket.name, key, shown_id(found.version_id), found.modified_at)
         return found
+
+    async def _marker(self, bucket: Bucket, key: str) -> str | None:
+        """The version id of the delete marker that hides a key, as S3 shows it."""
+        if versioning_of(bucket) is None:
+            return None
+        last = await self._catalog.read(versions.latest, bucket.id, key.encode())
+        return shown_id(last.version_id) if last is not None and last.is_marker else None
 
     async def open(self, bucket: Bucket, key: str, info: ObjectInfo, span: ByteRange) -> Opened:
         """Start reading bytes [start, stop) of an object found before.
@@ -91,7 +109,7 @@ class Objects:
                 return await self._open(bucket, key, info, span)
             except ContentUnavailable:
                 # Overwritten and collected since it was found? Then the new version is the answer.
-                again = await self.find(bucket, key)
+                again = await self.find(bucket, key, info.version_id or None)
                 if again.content == info.content:
                     raise
                 info, span = again, ByteRange(min(span.start, again.size), min(span.stop, again.size))
@@ -133,6 +151,7 @@ class Objects:
         *,
         owner_id: str,
         acl: Acl | None = None,
+        lock: Lock | None = None,
         conditions: WriteConditions = UNCONDITIONAL,
     ) -> ObjectInfo:
         """Store a body and name it. Everything that can be refused early is, before the body is read."""
@@ -153,6 +172,7 @@ class Objects:
             now_ms(),
             conditions,
             acl=acl,
+            lock=lock,
         )
         return await self._name(new, stored, snapshot)
 
@@ -173,7 +193,8 @@ class Objects:
                     claim = Claim(snapshot.generation, stored.epoch)
                     return await self._content.name(stored, verbs.put_object, new, stored.blocks, claim)
                 except MountsChanged:
-                    snapshot = await still_there(self._names, new.bucket, new.key, stored.store)
+                    snapshot, bucket = await still_there(self._names, new.bucket, new.key, stored.store)
+                    new = replace(new, bucket=bucket)
                 except ClaimLost:
                     await self._content.reclaim(stored)
             raise Overloaded("the configuration keeps changing")
@@ -194,6 +215,7 @@ class Objects:
         acl: Acl | None = None,
         attributes: Attributes | None,
         algorithm: str | None,
+        lock: Lock | None = None,
         source_conditions: ReadConditions,
         conditions: WriteConditions = UNCONDITIONAL,
     ) -> ObjectInfo:
@@ -221,17 +243,17 @@ class Objects:
             conditions,
             source.parts,
             acl=acl,
+            lock=lock,
         )
         place = (store.info.id, store.scope_for(bucket))
         if source.content.size and place != (source.content.store_id, source.content.scope):
             return await self._copy_bytes(source, source_bucket, new, store, snapshot)
         for _ in range(ATTEMPTS):
             try:
-                return await self._catalog.write(
-                    verbs.copy_object, new, source.id, source.etag, source.content, snapshot.generation
-                )
+                return await self._catalog.write(verbs.copy_object, new, source, snapshot.generation)
             except MountsChanged:
-                snapshot = await still_there(self._names, bucket, key, store)
+                snapshot, bucket = await still_there(self._names, bucket, key, store)
+                new = replace(new, bucket=bucket)
         raise Overloaded("the configuration keeps changing")
 
     async def _copy_bytes(
@@ -263,30 +285,47 @@ class Objects:
                 await self._content.run(hasher.update, chunk)
         return Checksum(algorithm, checksums.encode(hasher.digest()))
 
-    async def delete(self, bucket: Bucket, key: str, conditions: WriteConditions = UNCONDITIONAL) -> bool:
-        """Remove a key; whether it was there. Raises by the conditions, ReadOnlyMount, BackendNotFound."""
-        check_key(key)
+    async def delete(self, bucket: Bucket, removal: Removal) -> Removed:
+        """Remove a key, or a version of it.
+
+        Raises by the conditions, ObjectLocked, ReadOnlyMount, BackendNotFound.
+        """
+        check_key(removal.key)
         for _ in range(ATTEMPTS):
             snapshot = await self._names.current()
-            snapshot.table.resolve_writable(f"/{bucket.name}/{key}")
+            snapshot.table.resolve_writable(f"/{bucket.name}/{removal.key}")
             try:
-                return await self._catalog.write(
-                    verbs.delete_object, bucket, Removal(key, conditions), now_ms(), snapshot.generation
-                )
+                return await self._catalog.write(verbs.delete_object, bucket, removal, now_ms(), snapshot.generation)
             except MountsChanged:
-                continue
+                bucket = await same_bucket(self._names, bucket)
         raise Overloaded("the configuration keeps changing")
 
-    async def set_tags(self, bucket: Bucket, key: str, tags: tuple[tuple[str, str], ...]) -> None:
-        """Replace an object's tags. Raises ObjectNotFound, ReadOnlyMount."""
+    async def set_tags(
+        self, bucket: Bucket, key: str, tags: tuple[tuple[str, str], ...], version_id: str | None = None
+    ) -> None:
+        """Replace an object's tags. Raises ObjectNotFound, VersionNotFound, IsDeleteMarker, ReadOnlyMount."""
+        await self._check_writable(bucket, key)
+        await self._catalog.write(versions.set_tags, bucket, key, version_id, tags)
+
+    async def set_legal_hold(self, bucket: Bucket, key: str, version_id: str | None, held: bool) -> None:
+        """Put a version under a legal hold or lift it. Raises as ``set_tags``."""
+        await self._check_writable(bucket, key)
+        await self._catalog.write(versions.set_legal_hold, bucket, key, version_id, held)
+
+    async def set_retention(
+        self, bucket: Bucket, key: str, version_id: str | None, mode: str | None, until: int | None, *, bypass: bool
+    ) -> None:
+        """Replace a version's retention. Raises as ``set_tags``, and ObjectLocked."""
+        await self._check_writable(bucket, key)
+        await self._catalog.write(versions.set_retention, bucket, key, version_id, mode, until, now_ms(), bypass)
+
+    async def _check_writable(self, bucket: Bucket, key: str) -> None:
         snapshot = await self._names.current()
         snapshot.table.resolve_writable(f"/{bucket.name}/{key}")
-        await self._catalog.write(verbs.set_tags, bucket, key, tags)
 
     async def set_acl(self, bucket: Bucket, info: ObjectInfo, acl: Acl | None) -> None:
         """Replace the ACL of an object found before; nothing else of it changes. Raises Conflict, ReadOnlyMount."""
-        snapshot = await self._names.current()
-        snapshot.table.resolve_writable(f"/{bucket.name}/{info.key}")
+        await self._check_writable(bucket, info.key)
         await self._catalog.write(verbs.set_acl, bucket, info, acl)
 
     async def list(self, bucket: Bucket, prefix: str, delimiter: str, after: str, limit: int) -> Page:
@@ -297,6 +336,27 @@ class Objects:
         # it costs in a thread, where each row changes hands with the event loop. Seeks past prefixes can be many.
         look = self._catalog.scan if delimiter else self._catalog.read
         return await look(listing.list_objects, bucket.id, prefix.encode(), delimiter.encode(), after.encode(), limit)
+
+    async def list_versions(
+        self, bucket: Bucket, prefix: str, delimiter: str, after: str, after_id: str | None, limit: int
+    ) -> Page:
+        """A page of versions and common prefixes, of each key the latest first, past version ``after_id`` of ``after``.
+
+        With ``after_id`` None, past all versions of ``after``. The version itself may be gone: who empties a bucket
+        pages through what it has just deleted.
+        """
+        if limit == 0:
+            return Page([], [], False, b"")
+        past = None
+        if after_id:
+            past = place_of(after_id)
+        elif after_id == NULL and after:
+            found = await self._catalog.read(versions.find_version, bucket.id, after, NULL)
+            # Where it was is not known once it is gone: the key's versions are told again rather than some not at all.
+            past = found.version if found is not None else MAX_VERSION
+        return await self._catalog.scan(
+            listing.list_versions, bucket.id, prefix.encode(), delimiter.encode(), after.encode(), past, limit
+        )
 
 
 class Bytes:
@@ -312,17 +372,24 @@ class Bytes:
         return self._chunks
 
 
-async def still_there(names: Names, bucket: Bucket, key: str, store: OpenStore) -> Snapshot:
-    """The configuration as it is now, if a write that began under another one may still go on.
+async def still_there(names: Names, bucket: Bucket, key: str, store: OpenStore) -> tuple[Snapshot, Bucket]:
+    """The configuration, and the bucket's, as they are now, if a write that began under others may still go on.
 
     Raises BucketNotFound when the bucket went, Conflict when the key is served by another store now.
     """
     snapshot = await names.current()
-    if (await names.bucket(bucket.name)).id != bucket.id:
-        raise Conflict("the bucket was deleted and made again meanwhile")
+    bucket = await same_bucket(names, bucket)
     if snapshot.writable(bucket, key).info.id != store.info.id:
         raise Conflict("the mounts of this key changed meanwhile")
-    return snapshot
+    return snapshot, bucket
+
+
+async def same_bucket(names: Names, bucket: Bucket) -> Bucket:
+    """A bucket as it is configured now. Raises BucketNotFound when it went, Conflict when it was made again."""
+    found = await names.bucket(bucket.name)
+    if found.id != bucket.id:
+        raise Conflict("the bucket was deleted and made again meanwhile")
+    return found
 
 
 def check_key(key: str) -> None:

@@ -103,10 +103,20 @@ class Attributes:
 
 
 @dataclass(frozen=True, slots=True)
+class Lock:
+    """What keeps a version from being deleted: retention until a time, a legal hold, or both."""
+
+    mode: str | None = None
+    """GOVERNANCE or COMPLIANCE."""
+    until: int | None = None
+    legal_hold: bool | None = None
+    """None where nobody ever said anything of a hold."""
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """One version of an object, as the catalog has it."""
 
-    id: int
     bucket_id: int
     key: str
     content: Content
@@ -118,10 +128,15 @@ class ObjectInfo:
     attributes: Attributes
     checksum: Checksum | None
     version: int
-    """1 for the first write of a key, one more for each overwrite."""
+    """1 for the first write of a key, one more for each overwrite: the order of its versions."""
     parts: int = 0
     """How many parts a multipart upload put together; 0 for an object put whole."""
     acl: Acl | None = None
+    version_id: str = ""
+    """As S3 shows it; empty for the null version."""
+    lock: Lock | None = None
+    is_marker: bool = False
+    """A delete marker: a version that shows nothing."""
 
     @property
     def size(self) -> int:
@@ -153,6 +168,7 @@ class Upload:
     checksum_algorithm: str | None
     checksum_type: str | None
     acl: Acl | None = None
+    lock: Lock | None = None
 
 
 @dataclass(frozen=True, slots=True)

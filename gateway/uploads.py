@@ -33,8 +33,8 @@ from gateway.errors import (
     UploadNotFound,
 )
 from gateway.names import Names, OpenStore, Snapshot
-from gateway.objects import ATTEMPTS, Bytes, Objects, check_key, etag_of_parts, now_ms
-from gateway.types import Attributes, Bucket, Checksum, ObjectInfo, Part, Upload
+from gateway.objects import ATTEMPTS, Bytes, Objects, check_key, etag_of_parts, now_ms, same_bucket
+from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo, Part, Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ class Uploads:
         *,
         owner_id: str,
         acl: Acl | None = None,
+        lock: Lock | None = None,
         checksum_algorithm: str | None,
         checksum_type: str | None,
     ) -> Upload:
@@ -94,12 +95,13 @@ class Uploads:
                 checksum_algorithm,
                 checksum_type,
                 acl,
+                lock,
             )
             try:
                 await self._catalog.write(verbs.create_upload, upload, snapshot.generation)
                 return upload
             except MountsChanged:
-                await self._names.bucket(bucket.name)
+                bucket = await same_bucket(self._names, bucket)
         raise Overloaded("the configuration keeps changing")
 
     async def find(self, bucket: Bucket, key: str, upload_id: str) -> Upload:
@@ -225,11 +227,12 @@ class Uploads:
                 len(parts),
                 _layout(upload, parts),
                 upload.acl,
+                upload.lock,
             )
             try:
                 return await self._catalog.write(verbs.complete_upload, upload, new, parts, snapshot.generation)
             except MountsChanged:
-                await self._names.bucket(bucket.name)
+                bucket = await same_bucket(self._names, bucket)
         raise Overloaded("the configuration keeps changing")
 
     async def _match(self, upload: Upload, chosen: Sequence[ChosenPart]) -> list[Part]:

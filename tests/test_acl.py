@@ -45,7 +45,7 @@ def bucket(acl: Acl | None = None, ownership: str = WRITER) -> Bucket:
 
 
 def written_by(owner: str, acl: Acl | None = None) -> ObjectInfo:
-    return ObjectInfo(1, 1, "k", Content(1, "s", 0), "e", 0, 0, owner, Attributes(), None, 1, 0, acl)
+    return ObjectInfo(1, "k", Content(1, "s", 0), "e", 0, 0, owner, Attributes(), None, 1, 0, acl)
 
 
 def allowed(who: Principal | None, action: str, at: Bucket, info: ObjectInfo | None = None) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 from backends.base import ByteRange
 from gateway.app import open_core
+from gateway.catalog.objects import Removal
 from gateway.content import Checks
 from gateway.core import Core
 from gateway.errors import ContentUnavailable, DigestMismatch, EntityTooLarge, IncompleteBody, Overloaded
@@ -147,7 +148,7 @@ async def test_the_collector_takes_only_garbage(core: Core, bucket: Bucket) -> N
         for step in range(60):
             key = f"{worker}/{step % 7}"
             if rng.random() < 0.4:
-                await core.objects.delete(bucket, key)
+                await core.objects.delete(bucket, Removal(key))
                 truth.pop(key, None)
                 continue
             content = rng.choice(contents)
@@ -166,7 +167,7 @@ async def test_the_collector_takes_only_garbage(core: Core, bucket: Bucket) -> N
     await core.collector.run(0)
     assert (await core.checker.run(rehash=True)).findings == []
     for key in truth:
-        await core.objects.delete(bucket, key)
+        await core.objects.delete(bucket, Removal(key))
     await core.collector.run(0)
     assert await blobs_in(core) == 0
 

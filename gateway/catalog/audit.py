@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from gateway.catalog.base import Program, Row
 from gateway.catalog.blobs import LIVE
 
-_NAMED_BY = (
-    "SELECT b.name, o.key FROM objects AS o JOIN buckets AS b ON b.id = o.bucket_id"
+_BY_DIGEST = (
+    "SELECT b.name, o.key FROM {0} AS o JOIN buckets AS b ON b.id = o.bucket_id"
     " WHERE o.digest = ?3 AND o.store_id = ?1 AND o.scope = ?2"
-    " UNION SELECT b.name, o.key FROM manifest_blocks AS k JOIN manifests AS m ON m.id = k.manifest_id"
-    " JOIN objects AS o ON o.manifest_id = m.id JOIN buckets AS b ON b.id = o.bucket_id"
-    " WHERE k.digest = ?3 AND m.store_id = ?1 AND m.scope = ?2 LIMIT ?4"
+)
+_BY_MANIFEST = (
+    "SELECT b.name, o.key FROM manifest_blocks AS k JOIN manifests AS m ON m.id = k.manifest_id"
+    " JOIN {0} AS o ON o.manifest_id = m.id JOIN buckets AS b ON b.id = o.bucket_id"
+    " WHERE k.digest = ?3 AND m.store_id = ?1 AND m.scope = ?2"
+)
+_NAMED_BY = (
+    " UNION ".join(by.format(table) for by in (_BY_DIGEST, _BY_MANIFEST) for table in ("objects", "versions"))
+    + " LIMIT ?4"
 )
 
 
@@ -21,8 +27,10 @@ def usage() -> Program[list[Row]]:
     return (
         yield (
             "SELECT s.id, s.backend_type, (SELECT count(*) FROM mounts WHERE store_id = s.id),"
-            " (SELECT count(*) FROM objects WHERE store_id = s.id),"
-            " (SELECT coalesce(sum(size), 0) FROM objects WHERE store_id = s.id),"
+            " (SELECT count(*) FROM objects WHERE store_id = s.id)"
+            " + (SELECT count(*) FROM versions WHERE store_id = s.id),"
+            " (SELECT coalesce(sum(size), 0) FROM objects WHERE store_id = s.id)"
+            " + (SELECT coalesce(sum(size), 0) FROM versions WHERE store_id = s.id),"
             " (SELECT count(*) FROM blobs WHERE store_id = s.id AND state = 0),"
             " (SELECT coalesce(sum(size), 0) FROM blobs WHERE store_id = s.id AND state = 0)"
             " FROM stores AS s ORDER BY s.id",
@@ -32,7 +40,7 @@ def usage() -> Program[list[Row]]:
 
 
 def count_objects() -> Program[int]:
-    rows = yield "SELECT count(*) FROM objects", ()
+    rows = yield "SELECT (SELECT count(*) FROM objects) + (SELECT count(*) FROM versions WHERE is_marker = 0)", ()
     return int(rows[0][0])
 
 
@@ -46,6 +54,8 @@ def objects_without_blobs(limit: int) -> Program[list[Row]]:
         yield (
             "SELECT o.store_id, o.scope, o.digest FROM objects AS o WHERE o.digest IS NOT NULL AND "
             + missing.format("o", "o")
+            + " UNION SELECT v.store_id, v.scope, v.digest FROM versions AS v WHERE v.digest IS NOT NULL AND "
+            + missing.format("v", "v")
             + " UNION SELECT p.store_id, p.scope, p.digest FROM parts AS p WHERE p.digest IS NOT NULL AND "
             + missing.format("p", "p")
             + " UNION SELECT m.store_id, m.scope, k.digest FROM manifest_blocks AS k JOIN manifests AS m"
@@ -64,6 +74,8 @@ def unreferenced(store_id: int, limit: int) -> Program[list[Row]]:
             " AND g.digest = x.digest)"
             " AND NOT EXISTS (SELECT 1 FROM objects AS o WHERE o.digest = x.digest AND o.store_id = x.store_id"
             " AND o.scope = x.scope)"
+            " AND NOT EXISTS (SELECT 1 FROM versions AS v WHERE v.digest = x.digest AND v.store_id = x.store_id"
+            " AND v.scope = x.scope)"
             " AND NOT EXISTS (SELECT 1 FROM parts AS p WHERE p.digest = x.digest AND p.store_id = x.store_id"
             " AND p.scope = x.scope)"
             " AND NOT EXISTS (SELECT 1 FROM manifest_blocks AS k JOIN manifests AS m ON m.id = k.manifest_id"

@@ -211,7 +211,8 @@ def dissolve_manifest(manifest_id: int, limit: int) -> Program[bool]:
         return True
     store_id, scope, since = rows[0]
     named = yield (
-        "SELECT 1 FROM objects WHERE manifest_id = ?1 UNION ALL SELECT 1 FROM parts WHERE manifest_id = ?1 LIMIT 1",
+        "SELECT 1 FROM objects WHERE manifest_id = ?1 UNION ALL SELECT 1 FROM versions WHERE manifest_id = ?1"
+        " UNION ALL SELECT 1 FROM parts WHERE manifest_id = ?1 LIMIT 1",
         (manifest_id,),
     )
     if named:
@@ -271,6 +272,7 @@ def mark_dying(marks: Sequence[Garbage]) -> Program[list[Garbage]]:
 def _referenced(store_id: int, scope: str, digest: bytes) -> Program[bool]:
     rows = yield (
         "SELECT 1 FROM objects WHERE digest = ?3 AND store_id = ?1 AND scope = ?2"
+        " UNION ALL SELECT 1 FROM versions WHERE digest = ?3 AND store_id = ?1 AND scope = ?2"
         " UNION ALL SELECT 1 FROM parts WHERE digest = ?3 AND store_id = ?1 AND scope = ?2"
         " UNION ALL SELECT 1 FROM manifest_blocks AS b JOIN manifests AS m ON m.id = b.manifest_id"
         " WHERE b.digest = ?3 AND m.store_id = ?1 AND m.scope = ?2 LIMIT 1",

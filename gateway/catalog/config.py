@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gateway import acl
+from gateway.bucket_configs import OBJECT_LOCK, VERSIONING
 from gateway.catalog.base import Many, Program, Row
-from gateway.errors import BucketExists, BucketNotEmpty, BucketNotFound, MountExists, MountNotFound
+from gateway.errors import BucketExists, BucketNotEmpty, BucketNotFound, BucketState, MountExists, MountNotFound
 from gateway.types import Bucket, Mount
+from gateway.versioning import ENABLED
 
 BUMP = ("UPDATE meta SET value = value + 1 WHERE name = 'generation'", ())
 _BUCKET = "id, name, owner_id, tenant, region, created_at, ownership, acl"
@@ -163,6 +165,28 @@ def set_config(bucket: Bucket, name: str, value: str | None) -> Program[None]:
             (bucket.id, name, value),
         )
     yield BUMP
+
+
+def set_versioning(bucket: Bucket, status: str) -> Program[None]:
+    """Enable or suspend versioning. Raises BucketState where object lock needs it enabled."""
+    configs = yield from _configs(bucket)
+    if status != ENABLED and OBJECT_LOCK in configs:
+        raise BucketState(
+            "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
+        )
+    yield from set_config(bucket, VERSIONING, status)
+
+
+def set_object_lock(bucket: Bucket, value: str) -> Program[None]:
+    """Turn object lock on, with a default retention or none; it is never turned off. Raises BucketState."""
+    configs = yield from _configs(bucket)
+    if configs.get(VERSIONING) != ENABLED:
+        raise BucketState("Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration")
+    yield from set_config(bucket, OBJECT_LOCK, value)
+
+
+def _configs(bucket: Bucket) -> Program[dict[str, str]]:
+    return dict((yield "SELECT name, value FROM bucket_configs WHERE bucket_id = ?", (bucket.id,)))
 
 
 def delete_bucket(bucket_id: int, name: str) -> Program[None]:

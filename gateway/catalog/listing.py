@@ -19,6 +19,19 @@ _UPLOADS = (
     "SELECT key, id, initiated_at, owner_id, attributes, checksum_algorithm, checksum_type FROM uploads"
     " WHERE completed_at IS NULL AND bucket_id = ? AND (key, id) > (?, ?) AND key < ? ORDER BY key, id LIMIT ?"
 )
+_VERSION = (
+    "key, version, version_id, is_marker, noncurrent_since, size, etag, modified_at, storage_class, owner_id,"
+    " checksum_algorithm, checksum_type"
+)
+_SHOWN = _VERSION.replace("is_marker, noncurrent_since", "0 AS is_marker, NULL AS noncurrent_since")
+# Both halves are read in the order of an index and merged; neither is sorted.
+_VERSIONS = (
+    f"SELECT {_SHOWN} FROM objects WHERE bucket_id = ?1 AND key >= ?2 AND key < ?3 UNION ALL SELECT {_VERSION}"
+    " FROM versions WHERE bucket_id = ?1 AND key >= ?2 AND key < ?3 ORDER BY key, version DESC LIMIT ?4"
+)
+_OLDER = (
+    f"SELECT {_VERSION} FROM versions WHERE bucket_id = ? AND key = ? AND version < ? ORDER BY version DESC LIMIT ?"
+)
 END = b"\xff"
 """Past every key: no UTF-8 text has this byte."""
 
@@ -81,6 +94,53 @@ def _rolled_up(bucket_id: int, prefix: bytes, delimiter: bytes, start: bytes, en
             break
         else:
             start, fetch = found[-1][0] + b"\0", min(fetch * 4, MANY)
+    return Page(rows, prefixes, False, last)
+
+
+def list_versions(
+    bucket_id: int, prefix: bytes, delimiter: bytes, after: bytes, past: int | None, limit: int
+) -> Program[Page]:
+    """Versions and delete markers with ``prefix``, of each key the latest first; rolled up as objects are.
+
+    The page begins past version number ``past`` of the key ``after``, or past all of that key's.
+    """
+    rows: list[Row] = []
+    prefixes: list[bytes] = []
+    last = b""
+    start, end = max(prefix, after + b"\0" if after else b""), successor(prefix)
+    if delimiter and after.startswith(prefix) and (cut := after.find(delimiter, len(prefix))) >= 0:
+        start = successor(after[: cut + len(delimiter)])  # what it rolls up was listed with it
+    elif past is not None and after >= prefix:
+        rows = yield _OLDER, (bucket_id, after, past, limit + 1)
+        if len(rows) > limit:
+            return Page(rows[:limit], [], True, after)
+        last = after if rows else b""
+    fetch = FEW if delimiter else limit + 1
+    while start < end:
+        found = yield _VERSIONS, (bucket_id, start, end, fetch)
+        rolled = None
+        for row in found:
+            key: bytes = row[0]
+            if len(rows) + len(prefixes) == limit:
+                return Page(rows, prefixes, True, last)
+            cut = key.find(delimiter, len(prefix)) if delimiter else -1
+            if cut >= 0:
+                rolled = last = key[: cut + len(delimiter)]
+                prefixes.append(rolled)
+                break
+            rows.append(row)
+            last = key
+        if rolled is not None:
+            start, fetch = successor(rolled), FEW
+        elif len(found) < fetch:
+            break
+        else:
+            room = limit - len(rows) - len(prefixes)
+            older = yield _OLDER, (bucket_id, last, rows[-1][1], room + 1)
+            rows += older[:room]
+            if len(older) > room:
+                return Page(rows, prefixes, True, last)
+            start, fetch = last + b"\0", min(fetch * 4, MANY)
     return Page(rows, prefixes, False, last)
 
 

@@ -4,33 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from gateway import acl
 from gateway.acl import Acl
-from gateway.catalog import rows
+from gateway.catalog import rows, versions
 from gateway.catalog.base import Program
 from gateway.catalog.blobs import Claim, claim, make_manifest, release
 from gateway.conditions import UNCONDITIONAL, WriteConditions, check_write
-from gateway.errors import Conflict, MountsChanged, ObjectNotFound
-from gateway.types import Attributes, Block, Bucket, Checksum, Content, ObjectInfo
+from gateway.errors import Conflict, MountsChanged
+from gateway.locks import check_removal, lock_of_new
+from gateway.types import Attributes, Block, Bucket, Checksum, Content, Lock, ObjectInfo
+from gateway.versioning import ENABLED, NULL, SUSPENDED, new_version_id, versioning_of
 
 _FIND = f"SELECT {rows.OBJECT} FROM objects WHERE bucket_id = ? AND key = ?"
 _PRESENT = (
-    "SELECT id, etag, size, modified_at, created_at, version, store_id, scope, digest, manifest_id"
-    " FROM objects WHERE bucket_id = ? AND key = ?"
+    "SELECT version, etag, size, modified_at, created_at, version_id, store_id, scope, digest, manifest_id,"
+    " lock_mode, lock_until, legal_hold FROM objects WHERE bucket_id = ? AND key = ?"
 )
-_INSERT = (
-    "INSERT INTO objects (bucket_id, key, store_id, scope, size, digest, manifest_id, etag, modified_at, created_at,"
-    " owner_id, content_type, headers, metadata, storage_class, tags, checksum_algorithm, checksum_value,"
-    " checksum_type, version, parts, acl) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " RETURNING id"
+_WRITTEN = (
+    "store_id, scope, size, digest, manifest_id, etag, modified_at, owner_id, content_type, headers, metadata,"
+    " storage_class, tags, checksum_algorithm, checksum_value, checksum_type, version, parts, acl, version_id,"
+    " lock_mode, lock_until, legal_hold"
 )
-_UPDATE = (
-    "UPDATE objects SET store_id = ?, scope = ?, size = ?, digest = ?, manifest_id = ?, etag = ?, modified_at = ?,"
-    " owner_id = ?, content_type = ?, headers = ?, metadata = ?, storage_class = ?, tags = ?, checksum_algorithm = ?,"
-    " checksum_value = ?, checksum_type = ?, version = ?, parts = ?, acl = ? WHERE id = ?"
-)
+_INSERT = f"INSERT INTO objects ({_WRITTEN}, bucket_id, key, created_at) VALUES ({', '.join('?' * 26)})"
+_UPDATE = f"UPDATE objects SET {_WRITTEN.replace(',', ' = ?,')} = ? WHERE bucket_id = ? AND key = ?"
+
+
+class Present(NamedTuple):
+    """What a key shows now, as far as a change needs to know."""
+
+    version: int
+    etag: str
+    size: int
+    modified_at: int
+    created_at: int
+    version_id: str
+    store_id: int
+    scope: str
+    digest: bytes | None
+    manifest_id: int | None
+    lock_mode: str | None
+    lock_until: int | None
+    legal_hold: int | None
+
+    def facts(self) -> tuple[str, int, int]:
+        """What conditions are about: ETag, size, modification time."""
+        return self.etag, self.size, self.modified_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +70,33 @@ class NewObject:
     layout: str | None = None
     """JSON of the parts' [number, size, checksum], for an object of several parts."""
     acl: Acl | None = None
+    lock: Lock | None = None
+    """As the request asks; the bucket's default completes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """One object to remove, if its conditions hold."""
+    """An object, or one version of it, to remove if its conditions hold."""
 
     key: str
     conditions: WriteConditions = UNCONDITIONAL
+    version_id: str | None = None
+    """None: what the key shows, which a versioned bucket hides under a delete marker."""
+    owner_id: str = ""
+    """Whose the delete marker is."""
+    bypass: bool = False
+    """Whether a GOVERNANCE retention is overridden."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a removal did."""
+
+    existed: bool
+    version_id: str | None = None
+    """The version that was made or removed; None in a bucket that was never versioned."""
+    is_marker: bool = False
+    """Whether that version is, or was, a delete marker."""
 
 
 def find_object(bucket_id: int, key: str) -> Program[ObjectInfo | None]:
@@ -76,10 +115,9 @@ def put_object(new: NewObject, blocks: Sequence[Block], seen: Claim) -> Program[
 
 def name_object(new: NewObject, blocks: Sequence[Block] = ()) -> Program[ObjectInfo]:
     """The naming half of a put, for content that is claimed already."""
-    present = yield _PRESENT, (new.bucket.id, new.key.encode())
-    old = present[0] if present else None
+    old = yield from _present(new.bucket.id, new.key)
     if new.conditions:
-        check_write(new.conditions, new.bucket.name, new.key, old[1:4] if old else None)
+        check_write(new.conditions, new.bucket.name, new.key, old.facts() if old else None)
     content = new.content
     if len(blocks) == 1 and new.layout is None:
         content = Content(content.store_id, content.scope, content.size, blocks[0].digest)
@@ -89,14 +127,31 @@ def name_object(new: NewObject, blocks: Sequence[Block] = ()) -> Program[ObjectI
     return (yield from _store(new, content, old))
 
 
-def _store(new: NewObject, content: Content, old: tuple[Any, ...] | None) -> Program[ObjectInfo]:
+def _present(bucket_id: int, key: str) -> Program[Present | None]:
+    found = yield _PRESENT, (bucket_id, key.encode())
+    return Present(*found[0]) if found else None
+
+
+def _store(new: NewObject, content: Content, old: Present | None) -> Program[ObjectInfo]:
     attributes, checksum = new.attributes, new.checksum
     digest = bytes.fromhex(content.digest) if content.digest else None
-    place = (content.store_id, content.scope, content.size, digest, content.manifest_id, new.etag)
     # Modification times of a key rise: a clock set back must not make an overwrite look older.
-    now = max(new.now, old[3]) if old else new.now
-    created_at, version = (old[4], old[5] + 1) if old else (now, 1)
-    rest = (
+    now = max(new.now, old.modified_at) if old else new.now
+    version, version_id = old.version + 1 if old else 1, NULL
+    released = old
+    if (status := versioning_of(new.bucket)) is not None:
+        released = old if old and status == SUSPENDED and old.version_id == NULL else None
+        version, now = yield from _make_way(new.bucket.id, new.key.encode(), old, status, now)
+        version_id = new_version_id(version) if status == ENABLED else NULL
+    lock = lock_of_new(new.bucket, new.lock, now) if new.bucket.configs else None
+    columns = (
+        content.store_id,
+        content.scope,
+        content.size,
+        digest,
+        content.manifest_id,
+        new.etag,
+        now,
         new.owner_id,
         attributes.content_type,
         rows.to_json(attributes.headers),
@@ -107,83 +162,145 @@ def _store(new: NewObject, content: Content, old: tuple[Any, ...] | None) -> Pro
         version,
         new.parts,
         acl.dump(new.acl),
+        version_id,
+        *rows.lock_columns(lock),
+        new.bucket.id,
+        new.key.encode(),
     )
     if old:
-        object_id = old[0]
-        yield _UPDATE, (*place, now, *rest, object_id)
-        if (old[8], old[9]) != (digest, content.manifest_id) or old[6:8] != (content.store_id, content.scope):
-            yield from release(old[6], old[7], old[8], old[9], new.now)
+        yield _UPDATE, columns
     else:
-        made = yield _INSERT, (new.bucket.id, new.key.encode(), *place, now, created_at, *rest)
-        object_id = made[0][0]
+        yield _INSERT, (*columns, now)
+    if released and released[6:10] != (content.store_id, content.scope, digest, content.manifest_id):
+        yield from release(*released[6:10], new.now)
     return ObjectInfo(
-        object_id,
         new.bucket.id,
         new.key,
         content,
         new.etag,
         now,
-        created_at,
+        old.created_at if old else now,
         new.owner_id,
         attributes,
         checksum,
         version,
         new.parts,
         new.acl,
+        version_id,
+        lock,
     )
 
 
-def copy_object(
-    new: NewObject, source_id: int, source_etag: str, source_content: Content, seen: int
-) -> Program[ObjectInfo]:
+def _make_way(bucket_id: int, key: bytes, old: Present | None, status: str, now: int) -> Program[tuple[int, int]]:
+    """Before a write to a versioned bucket: keep what must stay; the new version's number and its least time.
+
+    A null version replaces the null version, wherever it is. Raises ObjectLocked where that is locked.
+    """
+    if old is None:
+        last = yield from versions.latest(bucket_id, key)
+        if last is not None:
+            yield from versions.supersede(bucket_id, key, last.version, now)
+        version, now = (last.version + 1, max(now, last.modified_at)) if last else (1, now)
+    else:
+        version = old.version + 1
+        if status == SUSPENDED and old.version_id == NULL:
+            check_removal(rows.lock(*old[10:]), now, bypass=False)
+        else:
+            yield from versions.keep(bucket_id, key, now)
+    if status == SUSPENDED:
+        yield from versions.drop_null(bucket_id, key, now)
+    return version, now
+
+
+def copy_object(new: NewObject, source: ObjectInfo, seen: int) -> Program[ObjectInfo]:
     """Name the content of another object of the same store; no byte moves.
 
     Raises Conflict when the source changed meanwhile, MountsChanged when the configuration did.
     """
+    where = (source.bucket_id, source.key.encode(), source.version)
     found = yield (
-        "SELECT etag, digest, manifest_id, (SELECT value FROM meta WHERE name = 'generation')"
-        " FROM objects WHERE id = ?",
-        (source_id,),
+        "SELECT etag, digest, manifest_id FROM objects WHERE bucket_id = ?1 AND key = ?2 AND version = ?3"
+        " UNION ALL SELECT etag, digest, manifest_id FROM versions WHERE bucket_id = ?1 AND key = ?2 AND version = ?3",
+        where,
     )
-    digest = bytes.fromhex(source_content.digest) if source_content.digest else None
-    if not found or found[0][:3] != (source_etag, digest, source_content.manifest_id):
+    content = source.content
+    digest = bytes.fromhex(content.digest) if content.digest else None
+    if not found or found[0] != (source.etag, digest, content.manifest_id):
         raise Conflict("the source changed while it was copied")
-    if found[0][3] != seen:
-        raise MountsChanged
+    yield from _check_generation(seen)
     return (yield from name_object(new))
 
 
-def delete_object(bucket: Bucket, removal: Removal, now: int, seen: int) -> Program[bool]:
-    """Remove a key; whether it was there. Conditions apply to what is there; raises as ``check_write``."""
-    present = yield _PRESENT, (bucket.id, removal.key.encode())
+def _check_generation(seen: int) -> Program[None]:
     generation = yield "SELECT value FROM meta WHERE name = 'generation'", ()
     if generation[0][0] != seen:
         raise MountsChanged
-    old = present[0] if present else None
+
+
+def delete_object(bucket: Bucket, removal: Removal, now: int, seen: int) -> Program[Removed]:
+    """Remove a key or a version of it. Conditions apply to what would go; raises as ``check_write``, ObjectLocked."""
+    yield from _check_generation(seen)
+    if removal.version_id is not None:
+        return (yield from _delete_version(bucket, removal, removal.version_id, now))
+    old = yield from _present(bucket.id, removal.key)
     if removal.conditions:
-        check_write(removal.conditions, bucket.name, removal.key, old[1:4] if old else None)
+        check_write(removal.conditions, bucket.name, removal.key, old.facts() if old else None)
+    status = versioning_of(bucket)
+    if status is not None:
+        return (yield from _hide(bucket.id, removal, old, status, now))
     if old is None:
-        return False
-    yield "DELETE FROM objects WHERE id = ?", (old[0],)
-    yield from release(old[6], old[7], old[8], old[9], now)
-    return True
+        return Removed(False)
+    yield from _delete(bucket.id, removal.key.encode(), old, now)
+    return Removed(True)
+
+
+def _delete(bucket_id: int, key: bytes, old: Present, now: int) -> Program[None]:
+    yield "DELETE FROM objects WHERE bucket_id = ? AND key = ?", (bucket_id, key)
+    yield from release(*old[6:10], now)
+
+
+def _hide(bucket_id: int, removal: Removal, old: Present | None, status: str, now: int) -> Program[Removed]:
+    """Put a delete marker over what the key shows; where versioning is suspended the null version goes."""
+    key = removal.key.encode()
+    version, now = yield from _make_way(bucket_id, key, old, status, max(now, old.modified_at) if old else now)
+    if old and status == SUSPENDED and old.version_id == NULL:
+        yield from _delete(bucket_id, key, old, now)
+    elif old:
+        yield "DELETE FROM objects WHERE bucket_id = ? AND key = ?", (bucket_id, key)
+    version_id = new_version_id(version) if status == ENABLED else NULL
+    yield from versions.add_marker(bucket_id, key, version, version_id, removal.owner_id, now)
+    return Removed(old is not None, version_id, True)
+
+
+def _delete_version(bucket: Bucket, removal: Removal, version_id: str, now: int) -> Program[Removed]:
+    """Remove one version for good; what was before it is shown again if it was the latest."""
+    key = removal.key.encode()
+    shown = None if versioning_of(bucket) is None else version_id
+    found = yield from versions.find_version(bucket.id, removal.key, version_id)
+    if removal.conditions:
+        facts = (found.etag, found.size, found.modified_at) if found else None
+        check_write(removal.conditions, bucket.name, removal.key, facts)
+    if found is None:
+        return Removed(False, shown)
+    dropped = yield from versions.drop(bucket.id, key, version_id, now, bypass=removal.bypass)
+    if dropped is None:
+        check_removal(found.lock, now, removal.bypass)
+        old = yield from _present(bucket.id, removal.key)
+        assert old is not None and old.version_id == version_id
+        yield from _delete(bucket.id, key, old, now)
+    if dropped is None or dropped.was_latest:
+        yield from versions.promote(bucket.id, key)
+    return Removed(True, shown, found.is_marker)
 
 
 def set_acl(bucket: Bucket, seen: ObjectInfo, grants: Acl | None) -> Program[None]:
-    """Replace the ACL of an object that was just found. Raises Conflict when it was overwritten meanwhile."""
-    changed = yield (
-        "UPDATE objects SET acl = ? WHERE id = ? AND bucket_id = ? AND version = ? RETURNING id",
-        (acl.dump(grants), seen.id, bucket.id, seen.version),
-    )
-    if not changed:
-        raise Conflict("the object changed while its ACL was set")
-
-
-def set_tags(bucket: Bucket, key: str, tags: tuple[tuple[str, str], ...]) -> Program[None]:
-    """Replace an object's tags; its bytes, ETag and time stay. Raises ObjectNotFound."""
-    changed = yield (
-        "UPDATE objects SET tags = ? WHERE bucket_id = ? AND key = ? RETURNING id",
-        (rows.to_json(tags), bucket.id, key.encode()),
-    )
-    if not changed:
-        raise ObjectNotFound(bucket.name, key)
+    """Replace the ACL of a version that was just found. Raises Conflict when it was replaced meanwhile."""
+    for table in ("objects", "versions"):
+        changed = yield (
+            f"UPDATE {table} SET acl = ? WHERE bucket_id = ? AND key = ? AND version = ? AND modified_at = ?"
+            " RETURNING 1",
+            (acl.dump(grants), bucket.id, seen.key.encode(), seen.version, seen.modified_at),
+        )
+        if changed:
+            return
+    raise Conflict("the object changed while its ACL was set")

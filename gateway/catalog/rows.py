@@ -6,16 +6,18 @@ import json
 from typing import Any
 
 from gateway import acl
-from gateway.types import Attributes, Checksum, Content, ObjectInfo, Part, Upload
+from gateway.types import Attributes, Checksum, Content, Lock, ObjectInfo, Part, Upload
 
 OBJECT = (
-    "id, bucket_id, key, store_id, scope, size, digest, manifest_id, etag, modified_at, created_at, owner_id,"
+    "bucket_id, key, store_id, scope, size, digest, manifest_id, etag, modified_at, created_at, owner_id,"
     " content_type, headers, metadata, storage_class, tags, checksum_algorithm, checksum_value, checksum_type,"
-    " version, parts, acl"
+    " version, parts, acl, version_id, lock_mode, lock_until, legal_hold, encryption"
 )
+"""The columns that ``objects`` and ``versions`` share."""
 PART = "number, store_id, scope, size, digest, manifest_id, etag, modified_at, checksum_algorithm, checksum_value"
 UPLOAD = (
-    "id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, checksum_algorithm, checksum_type, acl"
+    "id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, checksum_algorithm, checksum_type, acl,"
+    " lock_mode, lock_until, legal_hold"
 )
 
 
@@ -24,13 +26,13 @@ def to_json(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else None
 
 
-def object_info(row: tuple[Any, ...]) -> ObjectInfo:
+def object_info(row: tuple[Any, ...], is_marker: bool = False) -> ObjectInfo:
     (
-        object_id, bucket_id, key, store_id, scope, size, digest, manifest_id, etag, modified_at, created_at, owner_id,
+        bucket_id, key, store_id, scope, size, digest, manifest_id, etag, modified_at, created_at, owner_id,
         content_type, headers, metadata, storage_class, tags, algorithm, value, kind, version, parts, grants,
+        version_id, lock_mode, lock_until, legal_hold, _,
     ) = row  # fmt: skip
     return ObjectInfo(
-        object_id,
         bucket_id,
         key.decode(),
         Content(store_id, scope, size, digest.hex() if digest else None, manifest_id),
@@ -49,7 +51,22 @@ def object_info(row: tuple[Any, ...]) -> ObjectInfo:
         version,
         parts,
         acl.load(grants),
+        version_id,
+        lock(lock_mode, lock_until, legal_hold),
+        is_marker,
     )
+
+
+def lock(mode: str | None, until: int | None, legal_hold: int | None) -> Lock | None:
+    if mode is None and legal_hold is None:
+        return None
+    return Lock(mode, until, None if legal_hold is None else bool(legal_hold))
+
+
+def lock_columns(lock: Lock | None) -> tuple[str | None, int | None, int | None]:
+    if lock is None:
+        return None, None, None
+    return lock.mode, lock.until, None if lock.legal_hold is None else int(lock.legal_hold)
 
 
 def part(row: tuple[Any, ...]) -> Part:
@@ -64,7 +81,10 @@ def part(row: tuple[Any, ...]) -> Part:
 
 
 def upload(row: tuple[Any, ...]) -> Upload:
-    upload_id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, algorithm, kind, grants = row
+    (
+        upload_id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, algorithm, kind, grants,
+        *locked,
+    ) = row  # fmt: skip
     return Upload(
         upload_id,
         bucket_id,
@@ -77,6 +97,7 @@ def upload(row: tuple[Any, ...]) -> Upload:
         algorithm,
         kind,
         acl.load(grants),
+        lock(*locked),
     )
 
 

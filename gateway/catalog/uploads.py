@@ -24,6 +24,7 @@ class Completed:
     etag: str
     checksum: Checksum | None
     parts: list[tuple[int, str]]
+    version_id: str = ""
 
 
 def create_upload(upload: Upload, seen: int) -> Program[None]:
@@ -31,7 +32,7 @@ def create_upload(upload: Upload, seen: int) -> Program[None]:
     if generation[0][0] != seen:
         raise MountsChanged
     yield (
-        f"INSERT INTO uploads ({rows.UPLOAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO uploads ({rows.UPLOAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             upload.id,
             upload.bucket_id,
@@ -44,6 +45,7 @@ def create_upload(upload: Upload, seen: int) -> Program[None]:
             upload.checksum_algorithm,
             upload.checksum_type,
             acl.dump(upload.acl),
+            *rows.lock_columns(upload.lock),
         ),
     )
 
@@ -64,7 +66,11 @@ def find_completed(upload_id: str) -> Program[Completed | None]:
     answer = json.loads(found[0][-1])
     checksum = Checksum(*answer["checksum"]) if answer["checksum"] else None
     return Completed(
-        rows.upload(found[0][:-1]), answer["etag"], checksum, [(number, etag) for number, etag in answer["parts"]]
+        rows.upload(found[0][:-1]),
+        answer["etag"],
+        checksum,
+        [(number, etag) for number, etag in answer["parts"]],
+        answer.get("version_id", ""),
     )
 
 
@@ -149,6 +155,7 @@ def complete_upload(upload: Upload, new: NewObject, chosen: Sequence[Part], seen
         "etag": made.etag,
         "checksum": [checksum.algorithm, checksum.value, checksum.type] if checksum else None,
         "parts": [[part.number, part.etag] for part in chosen],
+        "version_id": made.version_id,
     }
     yield (
         "UPDATE uploads SET completed_at = ?, completed = ? WHERE id = ?",

@@ -211,6 +211,31 @@ class NoSuchVersion(S3Error):
     message = "The specified version does not exist."
 
 
+class NoSuchObjectLockConfiguration(S3Error):
+    status = 404
+    message = "The specified object does not have a ObjectLock configuration"
+
+
+class ObjectLockConfigurationNotFoundError(S3Error):
+    status = 404
+    message = "Object Lock configuration does not exist for this bucket"
+
+
+class InvalidBucketState(S3Error):
+    status = 409
+    message = "The request is not valid with the current state of the bucket."
+
+
+class IllegalVersioningConfigurationException(S3Error):
+    status = 400
+    message = "The Versioning element must be specified"
+
+
+class InvalidRetentionPeriod(S3Error):
+    status = 400
+    message = "The retention period must be a positive integer value."
+
+
 class NoSuchTagSet(S3Error):
     status = 404
     message = "The TagSet does not exist"
@@ -417,6 +442,22 @@ def _entity_too_small(error: domain.EntityTooSmall) -> S3Error:
     )
 
 
+def _no_such_key(error: domain.ObjectNotFound) -> S3Error:
+    answer = NoSuchKey(Key=error.key)
+    if error.marker is None:
+        return answer
+    return answer.with_headers((b"x-amz-delete-marker", b"true"), (b"x-amz-version-id", error.marker.encode()))
+
+
+def _is_delete_marker(error: domain.IsDeleteMarker) -> S3Error:
+    return MethodNotAllowed(Method="GET", ResourceType="DeleteMarker").with_headers(
+        (b"allow", b"DELETE"),
+        (b"x-amz-delete-marker", b"true"),
+        (b"x-amz-version-id", (error.marker or "null").encode()),
+        (b"last-modified", http_date(error.modified_at)),
+    )
+
+
 _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.NotAllowed: lambda e: AccessDenied(e.reason),
     domain.BadRequest: _bad_request,
@@ -424,7 +465,10 @@ _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.BucketExists: _bucket_exists,
     domain.BucketNotEmpty: lambda e: BucketNotEmpty(BucketName=e.bucket),
     domain.BadBucketName: lambda e: InvalidBucketName(BucketName=e.bucket),
-    domain.ObjectNotFound: lambda e: NoSuchKey(Key=e.key),
+    domain.ObjectNotFound: _no_such_key,
+    domain.IsDeleteMarker: _is_delete_marker,
+    domain.ObjectLocked: lambda e: AccessDenied("Access Denied because object protected by object lock."),
+    domain.BucketState: lambda e: InvalidBucketState(str(e)),
     domain.VersionNotFound: lambda e: NoSuchVersion(Key=e.key, VersionId=e.version),
     domain.UploadNotFound: lambda e: NoSuchUpload(UploadId=e.upload_id),
     domain.KeyTooLong: lambda e: KeyTooLongError(Size=str(e.size), MaxSizeAllowed=str(e.limit)),

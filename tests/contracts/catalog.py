@@ -187,7 +187,7 @@ class CatalogContract:
         assert source is not None
         generation = (await world.seen()).generation
         new = replace(world.new("copy"), content=source.content)
-        await catalog.write(objects.copy_object, new, source.id, source.etag, source.content, generation)
+        await catalog.write(objects.copy_object, new, source, generation)
         await catalog.write(objects.delete_object, world.bucket, Removal("first"), 2000, generation)
         (manifest,) = await catalog.scan(blobs.dead_manifests, 10**15, 10)
         assert await catalog.write(blobs.dissolve_manifest, manifest, 1000)

@@ -17,8 +17,6 @@ ALTER TABLE uploads ADD COLUMN lock_mode TEXT;
 ALTER TABLE uploads ADD COLUMN lock_until INTEGER;
 ALTER TABLE uploads ADD COLUMN legal_hold INTEGER;
 ALTER TABLE uploads ADD COLUMN encryption TEXT;
--- The version that a completed upload made.
-ALTER TABLE uploads ADD COLUMN version_id TEXT;
 
 -- Versions that are not what a key shows: those that were replaced, and delete markers, which show nothing even where
 -- they are the latest. ``version`` orders the versions of a key over both tables.
@@ -52,9 +50,9 @@ CREATE TABLE versions (
     lock_mode TEXT,
     lock_until INTEGER,
     legal_hold INTEGER,
-    encryption TEXT,
-    PRIMARY KEY (bucket_id, key, version)
+    encryption TEXT
 );
+CREATE UNIQUE INDEX versions_key ON versions (bucket_id, key, version DESC);
 CREATE UNIQUE INDEX versions_id ON versions (bucket_id, key, version_id);
 CREATE INDEX versions_digest ON versions (digest) WHERE digest IS NOT NULL;
 CREATE INDEX versions_manifest ON versions (manifest_id) WHERE manifest_id IS NOT NULL;

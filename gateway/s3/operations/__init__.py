@@ -3,6 +3,16 @@
 A handler is the far end of the boto3 call of the same name: its keyword parameters are the members it supports.
 """
 
-from gateway.s3.operations import acls, buckets, copying, listing, multipart, objects, tagging
+from gateway.s3.operations import (
+    acls,
+    buckets,
+    copying,
+    listing,
+    locking,
+    multipart,
+    objects,
+    tagging,
+    versioning,
+)
 
-__all__ = ["acls", "buckets", "copying", "listing", "multipart", "objects", "tagging"]
+__all__ = ["acls", "buckets", "copying", "listing", "locking", "multipart", "objects", "tagging", "versioning"]

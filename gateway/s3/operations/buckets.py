@@ -8,7 +8,9 @@ from typing import Any
 
 from gateway.access import authorize_creation
 from gateway.acl import ENFORCED, OWNERSHIPS, Acl
+from gateway.bucket_configs import OBJECT_LOCK, VERSIONING
 from gateway.errors import BucketExists
+from gateway.locks import DefaultRetention
 from gateway.s3.call import Call
 from gateway.s3.errors import (
     AccessDenied,
@@ -23,6 +25,7 @@ from gateway.s3.operations.common import open_bucket, owner_of
 from gateway.s3.operations.grants import GRANTS, asks_for_acl, requested_acl
 from gateway.s3.operations.registry import operation
 from gateway.types import Principal
+from gateway.versioning import ENABLED
 
 MAX_BUCKETS = 10_000
 CLASSIC = "us-east-1"
@@ -94,12 +97,12 @@ async def create_bucket(
 ) -> dict[str, Any]:
     """Make a bucket that the caller owns."""
     owner = authorize_creation(call.principal, Bucket)
-    if ObjectLockEnabledForBucket:
-        raise NotImplemented_(Header="x-amz-bucket-object-lock-enabled")
+    # Object lock needs versions, so it turns versioning on.
+    locked = {VERSIONING: ENABLED, OBJECT_LOCK: DefaultRetention().dump()} if ObjectLockEnabledForBucket else {}
     ownership, acl = await _access(call, owner, ObjectOwnership, ACL)
     _check_configuration(CreateBucketConfiguration, call.core.settings.region)
     try:
-        await call.core.buckets.create(Bucket, owner, ownership=ownership, acl=acl)
+        await call.core.buckets.create(Bucket, owner, ownership=ownership, acl=acl, configs=locked)
     except BucketExists as error:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html: in us-east-1 making one's own
         # bucket again is no error.

@@ -25,9 +25,9 @@ from gateway.s3.errors import (
     InvalidStorageClass,
     InvalidTag,
     MetadataTooLarge,
-    NoSuchVersion,
 )
-from gateway.types import Attributes, Bucket, Checksum, ObjectInfo
+from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo
+from gateway.versioning import parse_version_id, shown_id, versioning_of
 
 MAX_METADATA = 2048
 MAX_TAGS = 10
@@ -60,6 +60,18 @@ async def open_bucket(
     return bucket
 
 
+VERSION_ACTIONS = {
+    f"s3:{verb}Object{what}": f"s3:{verb}ObjectVersion{what}"
+    for verb, whats in {
+        "Get": ("", "Acl", "Attributes", "Tagging"),
+        "Put": ("Acl", "Tagging"),
+        "Delete": ("", "Tagging"),
+    }.items()
+    for what in whats
+}
+"""What an action is called when the request names a version."""
+
+
 async def open_object(
     call: Call, action: str, name: str, key: str, expected_owner: str | None = None, version_id: str | None = None
 ) -> tuple[Bucket, ObjectInfo]:
@@ -68,18 +80,19 @@ async def open_object(
     Raises NoSuchBucket, AccessDenied, and only to whom it may be told NoSuchKey or NoSuchVersion.
     """
     bucket = await call.core.buckets.find(name)
+    version = None
+    if version_id is not None:
+        version, action = version_of(version_id), VERSION_ACTIONS.get(action, action)
     try:
-        info = await call.core.objects.find(bucket, key)
+        info = await call.core.objects.find(bucket, key, version)
     except ObjectNotFound:
         authorize(call.principal, "s3:ListBucket", bucket, key)
         if expected_owner is not None:
             await _check_owner(call, bucket, expected_owner)
-        check_version(version_id, name, key)
         raise
     authorize(call.principal, action, bucket, key, info)
     if expected_owner is not None:
         await _check_owner(call, bucket, expected_owner)
-    check_version(version_id, name, key)
     return bucket, info
 
 
@@ -101,15 +114,23 @@ async def owner_of(call: Call, user_id: str) -> dict[str, str]:
     return {"DisplayName": user.display_name, "ID": user.canonical_id}
 
 
-def check_version(version_id: str | None, bucket: str, key: str) -> None:
-    """Accept the one version that an unversioned bucket has, ``null``."""
-    if version_id is None or version_id == "null":
-        return
-    if not version_id:
+def version_of(text: str | None) -> str | None:
+    """The version that a request names, in the catalog's form; None where it names none. Raises InvalidArgument."""
+    if text is None:
+        return None
+    version_id = parse_version_id(text)
+    if version_id is None:
         raise InvalidArgument(
-            "Version id cannot be the empty string", ArgumentName="versionId", ArgumentValue=version_id
+            "Invalid version id specified" if text else "Version id cannot be the empty string",
+            ArgumentName="versionId",
+            ArgumentValue=text,
         )
-    raise NoSuchVersion(Key=key, VersionId=version_id)
+    return version_id
+
+
+def version_member(bucket: Bucket, info: ObjectInfo) -> dict[str, str]:
+    """The version id that an answer shows: none in a bucket that was never versioned."""
+    return {} if versioning_of(bucket) is None else {"VersionId": shown_id(info.version_id)}
 
 
 def millis(when: datetime | None) -> int | None:
@@ -255,7 +276,7 @@ def quoted(etag: str) -> str:
     return f'"{etag}"'
 
 
-def object_members(info: ObjectInfo) -> dict[str, Any]:
+def object_members(bucket: Bucket, info: ObjectInfo) -> dict[str, Any]:
     """What GET and HEAD tell of an object, whole or in part."""
     attributes = info.attributes
     members: dict[str, Any] = {
@@ -272,4 +293,19 @@ def object_members(info: ObjectInfo) -> dict[str, Any]:
         members["StorageClass"] = attributes.storage_class
     if attributes.tags:
         members["TagCount"] = len(attributes.tags)
+    if bucket.configs:
+        members.update(version_member(bucket, info))
+    if info.lock is not None:
+        members.update(lock_members(info.lock))
+    return members
+
+
+def lock_members(lock: Lock) -> dict[str, Any]:
+    """A lock as answers show it."""
+    members: dict[str, Any] = {}
+    if lock.mode is not None:
+        members["ObjectLockMode"] = lock.mode
+        members["ObjectLockRetainUntilDate"] = lock.until
+    if lock.legal_hold is not None:
+        members["ObjectLockLegalHoldStatus"] = "ON" if lock.legal_hold else "OFF"
     return members

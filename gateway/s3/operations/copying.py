@@ -22,11 +22,14 @@ from gateway.s3.operations.common import (
     parse_tag_header,
     quoted,
     read_conditions,
+    version_member,
 )
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
+from gateway.s3.operations.locking import new_object_lock
 from gateway.s3.operations.multipart import check_part_number, part_checksum
 from gateway.s3.operations.registry import operation
 from gateway.types import Attributes, Bucket, ObjectInfo
+from gateway.versioning import shown_id, versioning_of
 
 _RANGE = re.compile(r"bytes=(\d{1,19})-(\d{1,19})")
 
@@ -36,6 +39,11 @@ class Source(NamedTuple):
 
     bucket: Bucket
     info: ObjectInfo
+    version_id: str | None
+    """As the request names it."""
+
+    def shown_version(self) -> str | None:
+        return None if versioning_of(self.bucket) is None else shown_id(self.info.version_id)
 
 
 @operation(ignores=OBJECT_GRANTS)
@@ -65,6 +73,9 @@ async def copy_object(
     Tagging: str | None = None,
     TaggingDirective: str | None = None,
     WebsiteRedirectLocation: str | None = None,
+    ObjectLockMode: str | None = None,
+    ObjectLockRetainUntilDate: datetime | None = None,
+    ObjectLockLegalHoldStatus: str | None = None,
     ExpectedBucketOwner: str | None = None,
     ExpectedSourceBucketOwner: str | None = None,
 ) -> dict[str, Any]:
@@ -78,8 +89,12 @@ async def copy_object(
     source = await open_source(call, CopySource, ExpectedSourceBucketOwner)
     replace_metadata = _replaces(MetadataDirective, "metadata")
     replace_tags = _replaces(TaggingDirective, "tagging")
-    if (source.bucket.id, source.info.key) == (bucket.id, Key) and not (
-        replace_metadata or replace_tags or StorageClass or WebsiteRedirectLocation or ChecksumAlgorithm
+    lock = await new_object_lock(call, bucket, members, whole=False)
+    # A version copied onto its own key is an old one brought back.
+    if (
+        (source.bucket.id, source.info.key) == (bucket.id, Key)
+        and source.version_id is None
+        and not (replace_metadata or replace_tags or StorageClass or WebsiteRedirectLocation or ChecksumAlgorithm)
     ):
         raise InvalidRequest(
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
@@ -95,6 +110,7 @@ async def copy_object(
             acl=acl,
             attributes=_attributes(members, source.info.attributes, replace_metadata, replace_tags),
             algorithm=ChecksumAlgorithm,
+            lock=lock,
             source_conditions=read_conditions(
                 CopySourceIfMatch, CopySourceIfNoneMatch, CopySourceIfModifiedSince, CopySourceIfUnmodifiedSince
             ),
@@ -109,7 +125,9 @@ async def copy_object(
             "ETag": quoted(info.etag),
             "LastModified": info.modified_at,
             **checksum_members(info.checksum),
-        }
+        },
+        "CopySourceVersionId": source.shown_version(),
+        **version_member(bucket, info),
     }
 
 
@@ -170,7 +188,8 @@ async def upload_part_copy(
             "ETag": quoted(part.etag),
             "LastModified": part.modified_at,
             **part_checksum(upload, part),
-        }
+        },
+        "CopySourceVersionId": source.shown_version(),
     }
 
 
@@ -216,4 +235,6 @@ async def open_source(call: Call, copy_source: str, expected_owner: str | None) 
             ArgumentName="x-amz-copy-source",
             ArgumentValue=copy_source,
         )
-    return Source(*await open_object(call, "s3:GetObject", name, key, expected_owner, version if mark else None))
+    version_id = version if mark else None
+    bucket, info = await open_object(call, "s3:GetObject", name, key, expected_owner, version_id)
+    return Source(bucket, info, version_id)

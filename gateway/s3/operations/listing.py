@@ -13,6 +13,7 @@ from gateway.s3.errors import InvalidArgument
 from gateway.s3.operations.common import open_bucket, owner_of
 from gateway.s3.operations.registry import operation
 from gateway.types import Bucket
+from gateway.versioning import parse_version_id, shown_id
 
 MAX_KEYS = 1000
 _NO_RESTORES = {"OptionalObjectAttributes": "the only optional attribute is RestoreStatus, and nothing is archived"}
@@ -100,37 +101,69 @@ async def list_object_versions(
     VersionIdMarker: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
-    """Every version: in a bucket that was never versioned, each object is its own ``null`` version."""
+    """Versions and delete markers, of each key the latest first; what was never versioned is a ``null`` version."""
     bucket = await _open(call, "s3:ListBucketVersions", Bucket, Prefix, EncodingType, ExpectedBucketOwner)
     limit = page_size(MaxKeys, "max-keys")
-    if VersionIdMarker and not KeyMarker:
+    past = parse_version_id(VersionIdMarker) if VersionIdMarker else None
+    if VersionIdMarker and past is None:
+        raise InvalidArgument(
+            "Invalid version id specified", ArgumentName="version-id-marker", ArgumentValue=VersionIdMarker
+        )
+    if VersionIdMarker is not None and not KeyMarker:
         raise InvalidArgument(
             "A version-id marker cannot be specified without a key marker.",
             ArgumentName="version-id-marker",
             ArgumentValue=VersionIdMarker,
         )
-    if VersionIdMarker and VersionIdMarker != "null":
-        raise InvalidArgument(
-            "Invalid version id specified", ArgumentName="version-id-marker", ArgumentValue=VersionIdMarker
-        )
-    page = await call.core.objects.list(bucket, Prefix or "", Delimiter or "", KeyMarker or "", limit)
-    versions = await _contents(page, Owners(call))
-    for version in versions:
-        version["VersionId"] = "null"
-        version["IsLatest"] = True
-    rolled_up = bool(page.prefixes) and page.last == page.prefixes[-1]
+    page = await call.core.objects.list_versions(bucket, Prefix or "", Delimiter or "", KeyMarker or "", past, limit)
+    owners = Owners(call)
+    versions, markers = [], []
+    for (
+        key,
+        _,
+        version_id,
+        is_marker,
+        since,
+        size,
+        etag,
+        modified_at,
+        storage_class,
+        owner,
+        algorithm,
+        kind,
+    ) in page.rows:
+        entry = {
+            "Key": key.decode(),
+            "VersionId": shown_id(version_id),
+            "IsLatest": since is None,
+            "LastModified": modified_at,
+            "Owner": await owners.get(owner),
+        }
+        if is_marker:
+            markers.append(entry)
+            continue
+        entry |= {
+            "ETag": f'"{etag}"',
+            "Size": size,
+            "StorageClass": storage_class,
+            "ChecksumAlgorithm": [algorithm] if algorithm else None,
+            "ChecksumType": kind,
+        }
+        versions.append(entry)
+    ends_in_version = bool(page.rows) and page.last == page.rows[-1][0]
     return {
         "Name": Bucket,
         "Prefix": Prefix or "",
         "KeyMarker": KeyMarker or "",
         "VersionIdMarker": VersionIdMarker or "",
         "NextKeyMarker": page.last.decode() if page.truncated else None,
-        "NextVersionIdMarker": "null" if page.truncated and not rolled_up else None,
+        "NextVersionIdMarker": shown_id(page.rows[-1][2]) if page.truncated and ends_in_version else None,
         "MaxKeys": limit,
         "Delimiter": Delimiter or None,
         "EncodingType": EncodingType,
         "IsTruncated": page.truncated,
         "Versions": versions,
+        "DeleteMarkers": markers,
         "CommonPrefixes": common_prefixes(page),
     }
 

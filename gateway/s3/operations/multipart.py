@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -20,12 +21,15 @@ from gateway.s3.operations.common import (
     owner_of,
     parse_tag_header,
     quoted,
+    version_member,
 )
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.listing import Owners, common_prefixes, page_size
+from gateway.s3.operations.locking import new_object_lock
 from gateway.s3.operations.registry import operation
 from gateway.types import Checksum, ObjectInfo, ObjectPart, Part, Upload
 from gateway.uploads import ChosenPart
+from gateway.versioning import shown_id, versioning_of
 
 _ATTRIBUTES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
 
@@ -49,6 +53,9 @@ async def create_multipart_upload(
     StorageClass: str | None = None,
     Tagging: str | None = None,
     WebsiteRedirectLocation: str | None = None,
+    ObjectLockMode: str | None = None,
+    ObjectLockRetainUntilDate: datetime | None = None,
+    ObjectLockLegalHoldStatus: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Begin an upload; what describes the object is said here."""
@@ -57,12 +64,14 @@ async def create_multipart_upload(
     if call.principal is None:
         raise AccessDenied("Anonymous users cannot initiate multipart uploads.  Please authenticate.")
     owner_id, acl = await new_object_access(call, bucket, ACL)
+    lock = await new_object_lock(call, bucket, members, whole=False)
     upload = await call.core.uploads.create(
         bucket,
         Key,
         attributes_from(members, parse_tag_header(Tagging)),
         owner_id=owner_id,
         acl=acl,
+        lock=lock,
         checksum_algorithm=ChecksumAlgorithm,
         checksum_type=_checksum_type(ChecksumAlgorithm, ChecksumType),
     )
@@ -173,7 +182,8 @@ async def complete_multipart_upload(
     chosen = _chosen_parts(call, UploadId, (MultipartUpload or {}).get("Parts") or [])
     done = await call.core.uploads.completed(bucket, Key, UploadId)
     if done is not None and [(part.number, part.etag) for part in chosen] == done.parts:
-        return _completion(call, Bucket, Key, done.etag, done.checksum)
+        shown = {} if versioning_of(bucket) is None else {"VersionId": shown_id(done.version_id)}
+        return _completion(call, Bucket, Key, done.etag, done.checksum) | shown
     upload = await call.core.uploads.find(bucket, Key, UploadId)
     if ChecksumType is not None and ChecksumType != (upload.checksum_type or "FULL_OBJECT"):
         raise InvalidRequest(
@@ -188,7 +198,7 @@ async def complete_multipart_upload(
         size=MpuObjectSize,
         conditions=WriteConditions(IfMatch, IfNoneMatch),
     )
-    return _completion(call, Bucket, Key, info.etag, info.checksum)
+    return _completion(call, Bucket, Key, info.etag, info.checksum) | version_member(bucket, info)
 
 
 def _chosen_parts(call: Call, upload_id: str, parts: list[dict[str, Any]]) -> list[ChosenPart]:
@@ -339,7 +349,7 @@ async def get_object_attributes(
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Chosen facts about an object: its ETag, checksum, parts, storage class and size."""
-    _, info = await open_object(call, "s3:GetObjectAttributes", Bucket, Key, ExpectedBucketOwner, VersionId)
+    bucket, info = await open_object(call, "s3:GetObjectAttributes", Bucket, Key, ExpectedBucketOwner, VersionId)
     wanted = {name.strip() for item in ObjectAttributes for name in item.split(",")}
     if not wanted <= _ATTRIBUTES or not wanted:
         raise InvalidArgument(
@@ -347,7 +357,7 @@ async def get_object_attributes(
             ArgumentName="x-amz-object-attributes",
             ArgumentValue=",".join(ObjectAttributes),
         )
-    result: dict[str, Any] = {"LastModified": info.modified_at}
+    result: dict[str, Any] = {"LastModified": info.modified_at, **version_member(bucket, info)}
     if "ETag" in wanted:
         result["ETag"] = info.etag
     if "Checksum" in wanted and info.checksum is not None:

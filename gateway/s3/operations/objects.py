@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from backends.base import ByteRange
+from gateway.catalog.objects import Removal, Removed
 from gateway.conditions import WriteConditions, check_read
 from gateway.errors import GatewayError, RangeNotSatisfiable
 from gateway.objects import parse_range, resolve_range
@@ -30,10 +31,14 @@ from gateway.s3.operations.common import (
     parse_tag_header,
     quoted,
     read_conditions,
+    version_member,
+    version_of,
 )
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
+from gateway.s3.operations.locking import new_object_lock
 from gateway.s3.operations.registry import operation
 from gateway.types import Bucket, Checksum, ObjectInfo
+from gateway.versioning import shown_id
 
 MAX_DELETES = 1000
 
@@ -66,6 +71,9 @@ async def put_object(
     StorageClass: str | None = None,
     WebsiteRedirectLocation: str | None = None,
     Tagging: str | None = None,
+    ObjectLockMode: str | None = None,
+    ObjectLockRetainUntilDate: datetime | None = None,
+    ObjectLockLegalHoldStatus: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Store the body under the key, replacing what was there."""
@@ -73,6 +81,7 @@ async def put_object(
     bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
     call.body.require_length()
     owner_id, acl = await new_object_access(call, bucket, ACL)
+    lock = await new_object_lock(call, bucket, members)
     info = await call.core.objects.put(
         bucket,
         Key,
@@ -81,9 +90,13 @@ async def put_object(
         checks_from(call, members, limit=call.core.settings.max_put_size),
         owner_id=owner_id,
         acl=acl,
+        lock=lock,
         conditions=WriteConditions(IfMatch, IfNoneMatch),
     )
-    return {"ETag": quoted(info.etag), **checksum_members(info.checksum)}
+    result: dict[str, Any] = {"ETag": quoted(info.etag), **checksum_members(info.checksum)}
+    if bucket.configs:
+        result.update(version_member(bucket, info))
+    return result
 
 
 @operation
@@ -113,7 +126,7 @@ async def get_object(
     opened = await call.core.objects.open(bucket, Key, info, span)
     if opened.info is not info:  # overwritten and collected since: answer with what is there now
         info = opened.info
-        result = {**object_members(info), **_overrides(locals())}
+        result = {**object_members(bucket, info), **_overrides(locals())}
         result["ContentLength"] = opened.span.stop - opened.span.start
     result["Body"] = opened.body
     return result
@@ -156,7 +169,7 @@ async def _look(
         members["IfMatch"], members["IfNoneMatch"], members["IfModifiedSince"], members["IfUnmodifiedSince"]
     )
     check_read(conditions, info.etag, info.modified_at)
-    result = object_members(info)
+    result = object_members(bucket, info)
     span = ByteRange(0, info.content.size)
     wanted = parse_range(members["Range"]) if members["Range"] is not None else None
     checked = members["ChecksumMode"] == "ENABLED"
@@ -220,62 +233,89 @@ def _overrides(members: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_NO_LOCKS = {"BypassGovernanceRetention": "nothing is locked, so there is nothing to bypass"}
+_NO_MFA = {"MFA": "no bucket here asks for it: MFA delete cannot be enabled"}
 
 
-@operation(ignores=_NO_LOCKS)
+@operation(ignores=_NO_MFA)
 async def delete_object(
     call: Call,
     *,
     Bucket: str,
     Key: str,
     VersionId: str | None = None,
+    BypassGovernanceRetention: bool | None = None,
     IfMatch: str | None = None,
     IfMatchLastModifiedTime: datetime | None = None,
     IfMatchSize: int | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
-    """Remove a key; removing an absent key succeeds, as S3 promises."""
-    bucket = await open_bucket(call, "s3:DeleteObject", Bucket, Key, ExpectedBucketOwner)
+    """Remove a key, or a version of it; removing an absent key succeeds, as S3 promises."""
+    action = "s3:DeleteObject" if VersionId is None else "s3:DeleteObjectVersion"
+    bucket = await open_bucket(call, action, Bucket, Key, ExpectedBucketOwner)
+    if BypassGovernanceRetention:
+        await open_bucket(call, "s3:BypassGovernanceRetention", Bucket, Key)
     conditions = WriteConditions(
         if_match=IfMatch, if_match_modified_at=millis(IfMatchLastModifiedTime), if_match_size=IfMatchSize
     )
-    if VersionId is None or VersionId == "null":
-        await call.core.objects.delete(bucket, Key, conditions)
+    removed = await call.core.objects.delete(
+        bucket,
+        Removal(Key, conditions, version_of(VersionId), _marker_owner(call, bucket), bool(BypassGovernanceRetention)),
+    )
+    return _removal_members(removed)
+
+
+def _marker_owner(call: Call, bucket: Bucket) -> str:
+    return call.principal.user_id if call.principal is not None else bucket.owner_id
+
+
+def _removal_members(removed: Removed) -> dict[str, Any]:
+    if removed.version_id is None:
         return {}
-    raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=VersionId)
+    return {"VersionId": shown_id(removed.version_id), "DeleteMarker": True if removed.is_marker else None}
 
 
-@operation(ignores=_NO_LOCKS)
+@operation(ignores=_NO_MFA)
 async def delete_objects(
-    call: Call, *, Bucket: str, Delete: dict[str, Any], ExpectedBucketOwner: str | None = None
+    call: Call,
+    *,
+    Bucket: str,
+    Delete: dict[str, Any],
+    BypassGovernanceRetention: bool | None = None,
+    ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
-    """Remove up to 1,000 keys; each succeeds or fails on its own."""
+    """Remove up to 1,000 keys or versions; each succeeds or fails on its own."""
     bucket = await open_bucket(call, "s3:DeleteObject", Bucket, None, ExpectedBucketOwner)
     wanted = Delete.get("Objects") or []
     if not wanted or len(wanted) > MAX_DELETES or any(not item.get("Key") for item in wanted):
         raise MalformedXML
-    outcomes = await asyncio.gather(*(_delete_one(call, bucket, item) for item in wanted))
+    outcomes = await asyncio.gather(
+        *(_delete_one(call, bucket, item, bool(BypassGovernanceRetention)) for item in wanted)
+    )
     deleted, errors = [], []
-    for item, error in zip(wanted, outcomes, strict=True):
+    for item, outcome in zip(wanted, outcomes, strict=True):
         entry = {"Key": item["Key"], "VersionId": item.get("VersionId")}
-        if error is None:
-            deleted.append(entry)
-        else:
-            errors.append({**entry, "Code": error.code, "Message": error.message})
+        if isinstance(outcome, S3Error):
+            errors.append({**entry, "Code": outcome.code, "Message": outcome.message})
+            continue
+        if outcome.is_marker:
+            entry |= {"DeleteMarker": True, "DeleteMarkerVersionId": shown_id(outcome.version_id or "")}
+        deleted.append(entry)
     return {"Deleted": [] if Delete.get("Quiet") else deleted, "Errors": errors}
 
 
-async def _delete_one(call: Call, bucket: Bucket, item: dict[str, Any]) -> S3Error | None:
+async def _delete_one(call: Call, bucket: Bucket, item: dict[str, Any], bypass: bool) -> Removed | S3Error:
     conditions = WriteConditions(
         if_match=item.get("ETag"),
         if_match_modified_at=millis(item.get("LastModifiedTime")),
         if_match_size=item.get("Size"),
     )
+    key, version = item["Key"], item.get("VersionId")
     try:
-        if item.get("VersionId") not in (None, "null"):
-            raise InvalidArgument("Invalid version id specified")
-        await call.core.objects.delete(bucket, item["Key"], conditions)
+        if version is not None:
+            await open_bucket(call, "s3:DeleteObjectVersion", bucket.name, key)
+        if bypass:
+            await open_bucket(call, "s3:BypassGovernanceRetention", bucket.name, key)
+        removal = Removal(key, conditions, version_of(version), _marker_owner(call, bucket), bypass)
+        return await call.core.objects.delete(bucket, removal)
     except (GatewayError, S3Error) as error:
         return to_s3_error(error)
-    return None
