@@ -133,6 +133,11 @@ def version_member(bucket: Bucket, info: ObjectInfo) -> dict[str, str]:
     return {} if versioning_of(bucket) is None else {"VersionId": shown_id(info.version_id)}
 
 
+def written_version(version_id: str) -> dict[str, str]:
+    """The version id that the answer to a write shows: none unless versioning made one."""
+    return {"VersionId": version_id} if version_id else {}
+
+
 def millis(when: datetime | None) -> int | None:
     return None if when is None else int(when.timestamp()) * 1000
 

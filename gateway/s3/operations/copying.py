@@ -22,7 +22,7 @@ from gateway.s3.operations.common import (
     parse_tag_header,
     quoted,
     read_conditions,
-    version_member,
+    written_version,
 )
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.locking import new_object_lock
@@ -127,7 +127,7 @@ async def copy_object(
             **checksum_members(info.checksum),
         },
         "CopySourceVersionId": source.shown_version(),
-        **version_member(bucket, info),
+        **written_version(info.version_id),
     }
 
 

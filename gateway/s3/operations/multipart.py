@@ -22,6 +22,7 @@ from gateway.s3.operations.common import (
     parse_tag_header,
     quoted,
     version_member,
+    written_version,
 )
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.listing import Owners, common_prefixes, page_size
@@ -29,7 +30,6 @@ from gateway.s3.operations.locking import new_object_lock
 from gateway.s3.operations.registry import operation
 from gateway.types import Checksum, ObjectInfo, ObjectPart, Part, Upload
 from gateway.uploads import ChosenPart
-from gateway.versioning import shown_id, versioning_of
 
 _ATTRIBUTES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
 
@@ -182,8 +182,7 @@ async def complete_multipart_upload(
     chosen = _chosen_parts(call, UploadId, (MultipartUpload or {}).get("Parts") or [])
     done = await call.core.uploads.completed(bucket, Key, UploadId)
     if done is not None and [(part.number, part.etag) for part in chosen] == done.parts:
-        shown = {} if versioning_of(bucket) is None else {"VersionId": shown_id(done.version_id)}
-        return _completion(call, Bucket, Key, done.etag, done.checksum) | shown
+        return _completion(call, Bucket, Key, done.etag, done.checksum) | written_version(done.version_id)
     upload = await call.core.uploads.find(bucket, Key, UploadId)
     if ChecksumType is not None and ChecksumType != (upload.checksum_type or "FULL_OBJECT"):
         raise InvalidRequest(
@@ -198,7 +197,7 @@ async def complete_multipart_upload(
         size=MpuObjectSize,
         conditions=WriteConditions(IfMatch, IfNoneMatch),
     )
-    return _completion(call, Bucket, Key, info.etag, info.checksum) | version_member(bucket, info)
+    return _completion(call, Bucket, Key, info.etag, info.checksum) | written_version(info.version_id)
 
 
 def _chosen_parts(call: Call, upload_id: str, parts: list[dict[str, Any]]) -> list[ChosenPart]:

@@ -31,8 +31,8 @@ from gateway.s3.operations.common import (
     parse_tag_header,
     quoted,
     read_conditions,
-    version_member,
     version_of,
+    written_version,
 )
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.locking import new_object_lock
@@ -93,10 +93,7 @@ async def put_object(
         lock=lock,
         conditions=WriteConditions(IfMatch, IfNoneMatch),
     )
-    result: dict[str, Any] = {"ETag": quoted(info.etag), **checksum_members(info.checksum)}
-    if bucket.configs:
-        result.update(version_member(bucket, info))
-    return result
+    return {"ETag": quoted(info.etag), **checksum_members(info.checksum), **written_version(info.version_id)}
 
 
 @operation
