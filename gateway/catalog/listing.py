@@ -29,8 +29,10 @@ _VERSIONS = (
     f"SELECT {_SHOWN} FROM objects WHERE bucket_id = ?1 AND key >= ?2 AND key < ?3 UNION ALL SELECT {_VERSION}"
     " FROM versions WHERE bucket_id = ?1 AND key >= ?2 AND key < ?3 ORDER BY key, version DESC LIMIT ?4"
 )
+# What a key shows may be older than a version that is gone by now.
 _OLDER = (
-    f"SELECT {_VERSION} FROM versions WHERE bucket_id = ? AND key = ? AND version < ? ORDER BY version DESC LIMIT ?"
+    f"SELECT {_SHOWN} FROM objects WHERE bucket_id = ?1 AND key = ?2 AND version < ?3 UNION ALL SELECT {_VERSION}"
+    " FROM versions WHERE bucket_id = ?1 AND key = ?2 AND version < ?3 ORDER BY version DESC LIMIT ?4"
 )
 END = b"\xff"
 """Past every key: no UTF-8 text has this byte."""

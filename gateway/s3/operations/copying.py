@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from backends.base import ByteRange
 from gateway import checksums
 from gateway.conditions import WriteConditions
-from gateway.errors import EntityTooLarge
+from gateway.errors import EntityTooLarge, IsDeleteMarker
 from gateway.objects import check_key
 from gateway.s3.call import Call
 from gateway.s3.errors import InvalidArgument, InvalidRange, InvalidRequest
@@ -236,5 +236,10 @@ async def open_source(call: Call, copy_source: str, expected_owner: str | None) 
             ArgumentValue=copy_source,
         )
     version_id = version if mark else None
-    bucket, info = await open_object(call, "s3:GetObject", name, key, expected_owner, version_id)
+    try:
+        bucket, info = await open_object(call, "s3:GetObject", name, key, expected_owner, version_id)
+    except IsDeleteMarker:
+        raise InvalidRequest(
+            "The source of a copy request may not specifically refer to a delete marker by version id."
+        ) from None
     return Source(bucket, info, version_id)
