@@ -25,6 +25,7 @@ READS = frozenset(
         "s3:GetObjectVersionTagging",
         "s3:GetBucketLocation",
         "s3:GetBucketObjectLockConfiguration",
+        "s3:GetBucketRequestPayment",
         "s3:GetBucketTagging",
         "s3:GetBucketVersioning",
         "s3:ListAllMyBuckets",

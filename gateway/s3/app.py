@@ -168,7 +168,10 @@ class S3Door:
             members.update(endpoint.parse_document(document))
         elif endpoint.stream is not None:
             members[endpoint.stream] = body
-        return await _render(endpoint, await endpoint.handler(call, **members))
+        status, answered, content = await _render(endpoint, await endpoint.handler(call, **members))
+        if call.charged:
+            answered.append((b"x-amz-request-charged", b"requester"))
+        return status, answered, content
 
     async def _admit_nobody(self, visit: _Visit, raw_path: bytes) -> None:
         """Raise AccessDenied for a request without credentials where nothing may be open to it."""

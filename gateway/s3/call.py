@@ -30,6 +30,8 @@ class Call:
     host: str
     """As the Host header says."""
     secure: bool
+    charged: bool = False
+    """Whether the answer tells the requester that they pay."""
 
 
 @dataclass(slots=True, frozen=True)

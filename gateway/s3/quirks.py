@@ -94,7 +94,7 @@ The conditions of deletes are not here: a guard that cannot be read must not be 
 """
 
 IGNORED_MEMBERS: Mapping[str, str] = {
-    "RequestPayer": "nobody pays per request here, and no bucket can be made requester-pays",
+    "RequestPayer": "read where a bucket makes requesters pay, for every operation alike",
     "ContentLength": "the payload reader takes the body's length from the request itself",
 }
 """Members that any operation may be sent without taking them."""

@@ -11,8 +11,20 @@ from gateway.s3.operations import (
     locking,
     multipart,
     objects,
+    request_payment,
     tagging,
     versioning,
 )
 
-__all__ = ["acls", "buckets", "copying", "listing", "locking", "multipart", "objects", "tagging", "versioning"]
+__all__ = [
+    "acls",
+    "buckets",
+    "copying",
+    "listing",
+    "locking",
+    "multipart",
+    "objects",
+    "request_payment",
+    "tagging",
+    "versioning",
+]

@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 from gateway import checksums
 from gateway.access import authorize
 from gateway.auth.chunked import strip_aws_chunked
+from gateway.bucket_configs import REQUEST_PAYMENT
 from gateway.conditions import ReadConditions
 from gateway.content import Checks
 from gateway.errors import ObjectNotFound, UserNotFound
@@ -29,6 +30,8 @@ from gateway.s3.errors import (
 from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo
 from gateway.versioning import parse_version_id, shown_id, versioning_of
 
+BUCKET_OWNER, REQUESTER = "BucketOwner", "Requester"
+"""Who pays for the requests to a bucket."""
 MAX_METADATA = 2048
 MAX_TAGS = 10
 MAX_TAG_KEY, MAX_TAG_VALUE = 128, 256
@@ -55,6 +58,8 @@ async def open_bucket(
     """
     bucket = await call.core.buckets.find(name)
     authorize(call.principal, action, bucket, key)
+    if bucket.configs:
+        _charge(call, bucket)
     if expected_owner is not None:
         await _check_owner(call, bucket, expected_owner)
     return bucket
@@ -91,9 +96,24 @@ async def open_object(
             await _check_owner(call, bucket, expected_owner)
         raise
     authorize(call.principal, action, bucket, key, info)
+    if bucket.configs:
+        _charge(call, bucket)
     if expected_owner is not None:
         await _check_owner(call, bucket, expected_owner)
     return bucket, info
+
+
+def _charge(call: Call, bucket: Bucket) -> None:
+    """Raise AccessDenied where the requester pays and has not agreed to."""
+    principal = call.principal
+    if bucket.configs.get(REQUEST_PAYMENT) != REQUESTER or (
+        principal is not None and (principal.is_admin or principal.user_id == bucket.owner_id)
+    ):
+        return
+    payer = call.headers.get(b"x-amz-request-payer") or call.query.get("x-amz-request-payer", "").encode()
+    if principal is None or payer.lower() != b"requester":
+        raise AccessDenied
+    call.charged = True
 
 
 async def _check_owner(call: Call, bucket: Bucket, expected: str) -> None:
