@@ -1,41 +1,35 @@
 """Who may do what. One place decides, for both doors; what is not allowed here is refused.
 
-An admin may do everything, an owner what concerns their buckets; where a bucket's ACLs are in force, they let others
-in, of whatever tenant, and an object that somebody else wrote is its writer's.
+A bucket's policy denies first, whomever it concerns. Then an admin may do everything, an owner what concerns their
+buckets; policies, and ACLs where they are in force, let others in, of whatever tenant. Where ACLs are in force, an
+object that somebody else wrote is its writer's, and the bucket's policy cannot give it away.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 from gateway.acl import ENFORCED, PREFERRED, READ, READ_ACP, WRITE, WRITE_ACP, permits
+from gateway.bucket_configs import POLICY
 from gateway.errors import NotAllowed
+from gateway.policy import (
+    ALLOW,
+    BUCKET_ACTIONS,
+    DENY,
+    Caller,
+    Context,
+    PolicyRequest,
+    decide,
+    is_public,
+    nothing,
+)
+from gateway.public_access import policy_of, public_access_block
 from gateway.types import Bucket, ObjectInfo, Principal
 
-READS = frozenset(
-    {
-        "s3:GetBucketAcl",
-        "s3:GetObject",
-        "s3:GetObjectAcl",
-        "s3:GetObjectAttributes",
-        "s3:GetObjectLegalHold",
-        "s3:GetObjectRetention",
-        "s3:GetObjectTagging",
-        "s3:GetObjectVersion",
-        "s3:GetObjectVersionAcl",
-        "s3:GetObjectVersionAttributes",
-        "s3:GetObjectVersionTagging",
-        "s3:GetBucketLocation",
-        "s3:GetBucketObjectLockConfiguration",
-        "s3:GetBucketRequestPayment",
-        "s3:GetBucketTagging",
-        "s3:GetBucketVersioning",
-        "s3:ListAllMyBuckets",
-        "s3:ListBucket",
-        "s3:ListBucketVersions",
-        "s3:ListBucketMultipartUploads",
-        "s3:ListMultipartUploadParts",
-    }
-)
-
+_READING = ("s3:Get", "s3:List")
+"""How the names of actions begin that change nothing."""
+POLICY_ACTIONS = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
+"""What no policy can take from a bucket's owner, so that one who is locked out can undo it."""
 
 BY_BUCKET_ACL = {
     "s3:ListBucket": READ,
@@ -69,36 +63,81 @@ def authorize(
     bucket: Bucket,
     key: str | None = None,
     info: ObjectInfo | None = None,
+    context: Context = nothing,
 ) -> None:
     """Raise NotAllowed unless ``principal`` (None: nobody known) may do ``action`` (AWS's name of it) there.
 
     The actions in ``BY_OBJECT_ACL`` are decided with the object, ``info``, at hand. Whether a key is absent may learn
-    who may list the bucket.
+    who may list the bucket. ``context`` tells a policy's conditions of the request.
     """
-    if principal is None:
-        if not _granted(None, action, bucket, info):
-            raise NotAllowed
-        return
+    verdict = _by_policy(principal, action, bucket, key, context)
+    if verdict == DENY and not (action in POLICY_ACTIONS and principal is not None and _owns(principal, bucket)):
+        raise NotAllowed
     if not (
-        principal.is_admin
-        or (bucket.owner_id == principal.user_id and (info is None or not _foreign(bucket, info)))
+        (principal is not None and _entitled(principal, bucket, info))
+        or (verdict == ALLOW and not _foreign(bucket, info) and not _restricted(principal, bucket))
         or _granted(principal, action, bucket, info)
     ):
         raise NotAllowed
-    if principal.readonly and action not in READS:
+    if principal is None:
+        return
+    if principal.readonly and not action.startswith(_READING):
         raise NotAllowed("The key is read-only.")
     if principal.prefixes:
         _confine(principal, bucket, key)
 
 
+def refuse_denied(
+    principal: Principal | None, action: str, bucket: Bucket, key: str, context: Context = nothing
+) -> None:
+    """Raise NotAllowed where a policy denies a part of a request that the rest of it allows."""
+    if _by_policy(principal, action, bucket, key, context) == DENY:
+        raise NotAllowed
+
+
 def open_to_anybody(bucket: Bucket) -> bool:
     """Whether anything in a bucket may be open to callers nobody knows; if not, they are refused unheard."""
-    return bucket.ownership != ENFORCED
+    return bucket.ownership != ENFORCED or POLICY in bucket.configs
 
 
-def _foreign(bucket: Bucket, info: ObjectInfo) -> bool:
+def caller_of(principal: Principal | None) -> Caller:
+    """A caller as policies name them."""
+    if principal is None:
+        return Caller()
+    return Caller(principal.tenant, principal.user_id, principal.canonical_id)
+
+
+def _by_policy(
+    principal: Principal | None, action: str, bucket: Bucket, key: str | None, context: Context
+) -> Literal["Allow", "Deny"] | None:
+    if POLICY not in bucket.configs:
+        return None
+    policy = policy_of(bucket)
+    assert policy is not None
+    resource = f"arn:aws:s3:::{bucket.name}" if action in BUCKET_ACTIONS else f"arn:aws:s3:::{bucket.name}/{key or ''}"
+    return decide(policy, PolicyRequest(caller_of(principal), action, resource, context))
+
+
+def _owns(principal: Principal, bucket: Bucket) -> bool:
+    return principal.is_admin or bucket.owner_id == principal.user_id
+
+
+def _entitled(principal: Principal, bucket: Bucket, info: ObjectInfo | None) -> bool:
+    """Whether somebody needs nobody's leave: an admin, and an owner for what is theirs."""
+    return principal.is_admin or (bucket.owner_id == principal.user_id and not _foreign(bucket, info))
+
+
+def _restricted(principal: Principal | None, bucket: Bucket) -> bool:
+    """Whether a public policy may not let a caller in, as public access is restricted to the bucket's tenant."""
+    if principal is not None and principal.tenant == bucket.tenant:
+        return False
+    policy = policy_of(bucket)
+    return public_access_block(bucket).restrict_public_buckets and policy is not None and is_public(policy)
+
+
+def _foreign(bucket: Bucket, info: ObjectInfo | None) -> bool:
     """Whether an object is another's than the bucket's owner's."""
-    return info.owner_id != bucket.owner_id and bucket.ownership != ENFORCED
+    return info is not None and info.owner_id != bucket.owner_id and bucket.ownership != ENFORCED
 
 
 def _granted(principal: Principal | None, action: str, bucket: Bucket, info: ObjectInfo | None) -> bool:
@@ -106,15 +145,16 @@ def _granted(principal: Principal | None, action: str, bucket: Bucket, info: Obj
     if bucket.ownership == ENFORCED:
         return False
     caller = principal.canonical_id if principal is not None else None
+    public = not public_access_block(bucket).ignore_public_acls
     on_object = BY_OBJECT_ACL.get(action)
     if on_object is None:
         on_bucket = BY_BUCKET_ACL.get(action)
-        return on_bucket is not None and permits(bucket.acl, caller, on_bucket)
+        return on_bucket is not None and permits(bucket.acl, caller, on_bucket, public=public)
     if info is None:
         return False
     if principal is not None and principal.user_id == info.owner_id:
         return True
-    return permits(info.acl, caller, on_object)
+    return permits(info.acl, caller, on_object, public=public)
 
 
 def owner_of_new(principal: Principal | None, bucket: Bucket, canned_acl: str | None) -> str:

@@ -90,15 +90,18 @@ def parse_grantees(header: str, name: str) -> list[tuple[str, str]]:
     return grantees
 
 
-def permits(acl: Acl | None, caller: str | None, permission: str) -> bool:
-    """Whether an ACL grants a permission to the user of a canonical id, or to nobody in particular (None)."""
+def permits(acl: Acl | None, caller: str | None, permission: str, *, public: bool = True) -> bool:
+    """Whether an ACL grants a permission to the user of a canonical id, or to nobody in particular (None).
+
+    ``public`` tells whether grants to groups count.
+    """
     if acl is None:
         return False
     for kind, grantee, granted in acl:
         if granted != permission and granted != FULL_CONTROL:
             continue
         if kind == GROUP:
-            if grantee == ALL_USERS or (grantee == AUTHENTICATED_USERS and caller is not None):
+            if public and (grantee == ALL_USERS or (grantee == AUTHENTICATED_USERS and caller is not None)):
                 return True
         elif kind == USER and caller is not None and grantee == caller:
             return True

@@ -7,12 +7,13 @@ import time
 from collections.abc import Mapping
 
 from gateway.access import open_to_anybody
-from gateway.acl import Acl
+from gateway.acl import ENFORCED, Acl
 from gateway.catalog import config, uploads
 from gateway.catalog.base import Catalog, Program
 from gateway.errors import BadBucketName, ReadOnlyMount
 from gateway.locks import DefaultRetention
 from gateway.names import Names
+from gateway.public_access import configs_of_new_bucket
 from gateway.types import Bucket, Principal
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -53,6 +54,10 @@ class Buckets:
         """Whether a request without credentials may be worth a look. Raises BucketNotFound."""
         return open_to_anybody(await self._names.bucket(name))
 
+    def ownership_of_new(self, told: str | None) -> str:
+        """The ownership that a bucket is made with; empty where the default is that nobody says."""
+        return told or (ENFORCED if self._default_ownership == ENFORCED else "")
+
     async def create(
         self,
         name: str,
@@ -70,8 +75,9 @@ class Buckets:
         snapshot = await self._names.current()
         snapshot.table.resolve_writable(f"/{name}")
         now = time.time_ns() // 1_000_000
-        ownership = ownership or self._default_ownership
-        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, self._region, ownership, acl, configs or {})
+        configs = {**configs_of_new_bucket(self._default_ownership), **(configs or {})}
+        ownership = self.ownership_of_new(ownership)
+        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, self._region, ownership, acl, configs)
         return await self._catalog.write(config.create_bucket, bucket)
 
     async def set_acl(self, bucket: Bucket, acl: Acl | None) -> None:
@@ -94,7 +100,7 @@ class Buckets:
         self._names.forget()
 
     async def set_ownership(self, bucket: Bucket, ownership: str) -> None:
-        """Change who owns what is written. Raises BucketNotFound."""
+        """Change who owns what is written; empty to leave it unsaid. Raises BucketNotFound."""
         await self._catalog.write(config.set_ownership, bucket, ownership)
         self._names.forget()
 

@@ -24,6 +24,10 @@ class BadRequest(GatewayError):
         self.value = value
 
 
+class BadPolicy(GatewayError):
+    """A bucket policy that is none, or that could not be enforced; the message is AWS's."""
+
+
 # -- names
 
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backends.base import DEFAULT_SCOPE, BlobStore, GroupedWrites, InlineReads, StoreError, StreamingWrites
 from gateway.acl import ENFORCED
@@ -20,6 +20,7 @@ from gateway.catalog.base import Catalog
 from gateway.errors import BackendNotFound, BadMount, BucketNotFound, ContentUnavailable
 from gateway.generation import Generation
 from gateway.mounts import MountTable, bucket_of, check_mount_point
+from gateway.public_access import configs_of_new_bucket
 from gateway.types import Bucket, Mount, Principal, StoreInfo
 
 log = logging.getLogger("nexus.mounts")
@@ -107,10 +108,13 @@ class StoreFactory:
 class Names:
     """The name space: buckets and mounts, cached by generation."""
 
-    def __init__(self, catalog: Catalog, generation: Generation, factory: StoreFactory) -> None:
+    def __init__(
+        self, catalog: Catalog, generation: Generation, factory: StoreFactory, *, block_public_access: bool = False
+    ) -> None:
         self._catalog = catalog
         self._generation = generation
         self._factory = factory
+        self._block_public_access = block_public_access
         self._opened: dict[int, OpenStore] = {}
         self._snapshot = Snapshot(0, MountTable(()), {})
         self._loading = asyncio.Lock()
@@ -132,6 +136,8 @@ class Names:
             found = await self._catalog.read(config.find_bucket, name)
             if found is None:
                 raise BucketNotFound(name)
+            if self._block_public_access:
+                found = replace(found, blocked=True)
             if len(snapshot.buckets) < MAX_CACHED_BUCKETS:
                 snapshot.buckets[name] = found
         return found
@@ -225,13 +231,18 @@ class Mounts:
         await trial.close()
         now = time.time_ns() // 1_000_000
         name = bucket_of(mount_point)
-        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, self._region, self._ownership) if name else None
+        bucket = self._bucket(name, owner, now) if name else None
         row = config.StoreRow(0, backend_type, self._factory.seal(options), self._block_size, scope)
         mount = await self._catalog.write(
             config.add_mount, Mount(mount_point, 0, priority, readonly, now), row, identity, bucket
         )
         self._names.forget()
         return self._view(mount, await self._names.current())
+
+    def _bucket(self, name: str, owner: Principal, now: int) -> Bucket:
+        ownership = ENFORCED if self._ownership == ENFORCED else ""
+        configs = configs_of_new_bucket(self._ownership)
+        return Bucket(0, name, owner.user_id, owner.tenant, now, self._region, ownership, configs=configs)
 
     async def remove(self, mount_point: str) -> None:
         """Forget a mount; what its store holds stays. Raises MountNotFound."""

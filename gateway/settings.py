@@ -28,7 +28,10 @@ class Settings(BaseSettings):
     master_key: SecretStr | None = None
     durability: Literal["fsync", "none"] = "fsync"
     default_ownership: Literal["BucketOwnerEnforced", "ObjectWriter"] = "BucketOwnerEnforced"
-    """Object ownership of new buckets: whether ACLs are off, or in force with objects owned by their writers."""
+    """Object ownership of new buckets: ACLs are off and public access is blocked, or they are in force, objects are
+    owned by their writers and nothing is blocked."""
+    block_public_access: bool = False
+    """Whether public access is blocked for every bucket, whatever its own configuration says."""
 
     block_size: int = Field(8 * MIB, ge=64 * 1024)
     max_object_size: int = 5 * 1024 * GIB

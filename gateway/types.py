@@ -37,10 +37,13 @@ class Bucket:
     """Unix milliseconds, as every time in these types."""
     region: str
     ownership: str = ENFORCED
-    """BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter: who owns what is written, and whether ACLs count."""
+    """BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter: who owns what is written, and whether ACLs count;
+    empty where nobody ever said, which is as ObjectWriter."""
     acl: Acl | None = None
     configs: Mapping[str, str] = field(default_factory=dict)
-    """The texts of its configurations by name (``gateway.bucket_configs``); most buckets have none."""
+    """The texts of its configurations by name (``gateway.bucket_configs``)."""
+    blocked: bool = False
+    """Whether the server blocks public access to all its buckets."""
     _read: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def config(self, name: str, read: Callable[[str], T]) -> T | None:

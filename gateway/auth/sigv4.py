@@ -48,6 +48,7 @@ from gateway.types import Principal
 
 ALGORITHM = b"AWS4-HMAC-SHA256"
 SIGV4A = b"AWS4-ECDSA-P256-SHA256"
+IN_HEADER, IN_QUERY = "REST-HEADER", "REST-QUERY-STRING"
 MAX_EXPIRES = 7 * 24 * 3600
 CACHED_KEYS = 4096
 
@@ -95,6 +96,12 @@ class Identity:
 
     principal: Principal | None
     payload: Payload
+    auth_type: str = ""
+    """REST-HEADER or REST-QUERY-STRING, as policies call them; empty without a signature."""
+    signature_version: str = ""
+    """AWS4-HMAC-SHA256, or AWS for Version 2."""
+    signed_at: float | None = None
+    """Unix seconds; None where the signature does not tell."""
 
 
 class _Claim(NamedTuple):
@@ -157,10 +164,10 @@ class Verifier:
                 raise _two_mechanisms()
             if any(name == b"AWSAccessKeyId" for name, _ in pairs):
                 return await self._verify_version_2(head, fields, pairs)
-            claim = self._read_query(fields, pairs)
+            claim, auth_type = self._read_query(fields, pairs), IN_QUERY
             pairs = [pair for pair in pairs if pair[0] != b"X-Amz-Signature"]
         elif authorization is not None:
-            claim = self._read_header(head.headers, fields, authorization)
+            claim, auth_type = self._read_header(head.headers, fields, authorization), IN_HEADER
         else:
             return _anonymous(head.method, fields)
         names = _check_signed(fields, claim.signed)
@@ -174,7 +181,7 @@ class Verifier:
                 claim.content,
             )
         )
-        return await self._prove(claim, request)
+        return await self._prove(claim, request, auth_type)
 
     async def _verify_version_2(
         self, head: RequestHead, fields: Mapping[bytes, bytes], pairs: Sequence[tuple[bytes, bytes]]
@@ -193,9 +200,9 @@ class Verifier:
             raise refusal
         if presigned.expires <= now:
             raise AccessDenied("Request has expired", **times)
-        return Identity(credential.principal, anonymous_payload(fields))
+        return Identity(credential.principal, anonymous_payload(fields), IN_QUERY, "AWS")
 
-    async def _prove(self, claim: _Claim, request: bytes) -> Identity:
+    async def _prove(self, claim: _Claim, request: bytes, auth_type: str) -> Identity:
         credential = await self._find(claim.access_key)
         # An unknown key goes the same way as a wrong signature, with a secret that signs nothing.
         secret, owner = (credential.secret, claim.access_key) if credential is not None else ("", "")
@@ -209,7 +216,8 @@ class Verifier:
         if not matches:
             raise _mismatch(claim, string, request)
         seed = Seed(signing_key, claim.timestamp, claim.scope, expected)
-        return Identity(credential.principal, payload_of(claim.content, seed))
+        payload = payload_of(claim.content, seed)
+        return Identity(credential.principal, payload, auth_type, ALGORITHM.decode(), _amz_moment(claim.timestamp))
 
     # -- the header
 

@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gateway.auth.payload import RequestBody
-from gateway.auth.sigv4 import RequestHead, Verifier
+from gateway.auth.sigv4 import IN_QUERY, RequestHead, Verifier
 from gateway.errors import BucketNotFound
 from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
 from gateway.s3.access_log import AccessLog
@@ -35,7 +35,7 @@ from gateway.s3.errors import (
 )
 from gateway.s3.model import operations
 from gateway.s3.operations.registry import REGISTRY, Registry
-from gateway.s3.parse import header_map, parse_query, split_path
+from gateway.s3.parse import header_map, hoisted, parse_query, split_path
 from gateway.s3.render import Body, Response
 from gateway.s3.route import Routes
 
@@ -142,25 +142,31 @@ class S3Door:
             await self._admit_nobody(visit, raw_path)
         bucket, key = split_path(raw_path, self._bucket_of(headers.get(b"host", b"")))
         query = parse_query(raw_query)
+        told = headers if identity.auth_type != IN_QUERY else hoisted(query, headers)
         level = self._routes.level(bucket, key)
-        operation = self._routes.find(visit.method, level, query, headers)
+        operation = self._routes.find(visit.method, level, query, told)
         visit.operation = operation.name
         endpoint = self._endpoints.get(operation.name)
         if endpoint is None:
             raise NotImplemented_(f"{operation.name} is not implemented", Operation=operation.name)
         visit.body = body = identity.payload.open(receive, headers)
-        members = endpoint.parse(bucket, key, query, headers)
+        members = endpoint.parse(bucket, key, query, told)
         call = Call(
             operation=operation,
             principal=identity.principal,
             core=self._core,
             method=visit.method,
             query=query,
-            headers=headers,
+            headers=told,
             body=body,
             request_id=visit.request_id,
             host=headers.get(b"host", b"").decode("latin-1"),
             secure=scope.get("scheme") == "https",
+            client=(scope.get("client") or ("",))[0],
+            auth_type=identity.auth_type,
+            signature_version=identity.signature_version,
+            signed_at=identity.signed_at,
+            members=members,
         )
         if endpoint.parse_document is not None:
             document = await body.read(self._max_xml_bytes)

@@ -30,6 +30,15 @@ class Call:
     host: str
     """As the Host header says."""
     secure: bool
+    client: str = ""
+    """The address that the request came from."""
+    auth_type: str = ""
+    """How it is signed: REST-HEADER, REST-QUERY-STRING or POST; empty where it is not."""
+    signature_version: str = ""
+    signed_at: float | None = None
+    """Unix seconds."""
+    members: Mapping[str, Any] = field(default_factory=dict)
+    """What the handler is called with, and what it need not take."""
     charged: bool = False
     """Whether the answer tells the requester that they pay."""
 

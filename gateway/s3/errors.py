@@ -236,6 +236,21 @@ class InvalidRetentionPeriod(S3Error):
     message = "The retention period must be a positive integer value."
 
 
+class NoSuchBucketPolicy(S3Error):
+    status = 404
+    message = "The bucket policy does not exist"
+
+
+class NoSuchPublicAccessBlockConfiguration(S3Error):
+    status = 404
+    message = "The public access block configuration was not found"
+
+
+class OwnershipControlsNotFoundError(S3Error):
+    status = 404
+    message = "The bucket ownership controls were not found"
+
+
 class NoSuchTagSet(S3Error):
     status = 404
     message = "The TagSet does not exist"
@@ -461,6 +476,7 @@ def _is_delete_marker(error: domain.IsDeleteMarker) -> S3Error:
 _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.NotAllowed: lambda e: AccessDenied(e.reason),
     domain.BadRequest: _bad_request,
+    domain.BadPolicy: lambda e: MalformedPolicy(str(e)),
     domain.BucketNotFound: lambda e: NoSuchBucket(BucketName=e.bucket),
     domain.BucketExists: _bucket_exists,
     domain.BucketNotEmpty: lambda e: BucketNotEmpty(BucketName=e.bucket),

@@ -101,6 +101,27 @@ def header_map(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return joined
 
 
+_SIGNING = frozenset(
+    {
+        *("x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-signedheaders"),
+        *("x-amz-signature", "x-amz-security-token", "x-amz-content-sha256"),
+    }
+)
+
+
+def hoisted(query: Mapping[str, str], headers: Headers) -> Headers:
+    """The headers of a request that was signed in its query, with those that its signer put there.
+
+    A header that was sent as such stands. https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+    """
+    found = {
+        name: value.encode()
+        for key, value in query.items()
+        if (name := key.lower()).startswith("x-amz-") and name not in _SIGNING
+    }
+    return {**{name.encode(): value for name, value in found.items()}, **headers} if found else headers
+
+
 def decode_header(value: bytes) -> str:
     """Header text: UTF-8 where it is that, else Latin-1. RFC 2047 words stay as they are, and go back so."""
     try:

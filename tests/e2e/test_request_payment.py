@@ -11,6 +11,7 @@ def test_requesters_must_agree_to_pay(server: Server, s3: BaseClient) -> None:
     other = server.s3(server.user("payer"))
     bucket = "requester-pays"
     s3.create_bucket(Bucket=bucket, ObjectOwnership="ObjectWriter")
+    s3.delete_public_access_block(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="key", Body=b"1", ACL="authenticated-read")
     assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
     assert other.get_object(Bucket=bucket, Key="key")["Body"].read() == b"1"

@@ -56,7 +56,6 @@ def test_users_own_what_they_make(alice: BaseClient, bob: BaseClient) -> None:
         ("upload_part", {"Key": "upload", "UploadId": upload, "PartNumber": 1, "Body": b"evil"}),
         ("abort_multipart_upload", {"Key": "upload", "UploadId": upload}),
         ("create_multipart_upload", {"Key": "new"}),
-        ("delete_objects", {"Delete": {"Objects": [{"Key": "key"}]}}),
         ("get_bucket_location", {}),
         ("delete_bucket", {}),
         # Whether a key exists is nobody else's business either.
@@ -64,6 +63,13 @@ def test_users_own_what_they_make(alice: BaseClient, bob: BaseClient) -> None:
     ):
         with refused("AccessDenied", 403):
             getattr(bob, operation)(Bucket=bucket, **more)
+    # Each key of a multi-object delete is decided by itself.
+    answer = bob.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "key"}, {"Key": "absent"}]})
+    assert "Deleted" not in answer
+    assert [(error["Key"], error["Code"]) for error in answer["Errors"]] == [
+        ("key", "AccessDenied"),
+        ("absent", "AccessDenied"),
+    ]
     for key in ("key", "absent"):
         with refused("403", 403):
             bob.head_object(Bucket=bucket, Key=key)

@@ -7,16 +7,18 @@ from typing import Any
 from gateway.acl import Acl
 from gateway.s3.call import Call
 from gateway.s3.errors import MissingSecurityHeader, UnexpectedContent
-from gateway.s3.operations.common import open_bucket, open_object, owner_of
+from gateway.s3.operations.common import owner_of
 from gateway.s3.operations.grants import (
     GRANTS,
     acl_from_document,
     asks_for_acl,
     object_acl,
+    refuse_public,
     refuse_where_off,
     requested_acl,
     shown_acl,
 )
+from gateway.s3.operations.opening import open_bucket, open_object
 from gateway.s3.operations.registry import operation
 
 
@@ -46,6 +48,7 @@ async def put_bucket_acl(
     else:
         found = await requested_acl(call, ACL, owner)
     refuse_where_off(bucket, ACL, found, owner)
+    refuse_public(bucket, found)
     await call.core.buckets.set_acl(bucket, found)
     return {}
 
@@ -78,6 +81,7 @@ async def put_object_acl(
         owner = (await owner_of(call, info.owner_id))["ID"]
         found = await acl_from_document(call, AccessControlPolicy, owner)
         refuse_where_off(bucket, None, found, owner)
+        refuse_public(bucket, found)
     else:
         found = await object_acl(call, bucket, info.owner_id, ACL)
     await call.core.objects.set_acl(bucket, info, found)

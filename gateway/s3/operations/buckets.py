@@ -11,6 +11,7 @@ from gateway.acl import ENFORCED, OWNERSHIPS, Acl
 from gateway.bucket_configs import OBJECT_LOCK, VERSIONING
 from gateway.errors import BucketExists
 from gateway.locks import DefaultRetention
+from gateway.public_access import is_public_acl
 from gateway.s3.call import Call
 from gateway.s3.errors import (
     AccessDenied,
@@ -21,8 +22,9 @@ from gateway.s3.errors import (
     InvalidLocationConstraint,
     NotImplemented_,
 )
-from gateway.s3.operations.common import open_bucket, owner_of
+from gateway.s3.operations.common import owner_of
 from gateway.s3.operations.grants import GRANTS, asks_for_acl, requested_acl
+from gateway.s3.operations.opening import open_bucket
 from gateway.s3.operations.registry import operation
 from gateway.types import Principal
 from gateway.versioning import ENABLED
@@ -122,12 +124,14 @@ async def _access(call: Call, owner: Principal, ownership: str | None, canned: s
             ArgumentName="x-amz-object-ownership",
             ArgumentValue=ownership,
         )
-    chosen = ownership or call.core.settings.default_ownership
+    chosen = call.core.buckets.ownership_of_new(ownership)
     if not asks_for_acl(call, canned):
         return chosen, None
     acl = await requested_acl(call, canned, owner.canonical_id)
     if chosen == ENFORCED and acl is not None:
         raise InvalidBucketAclWithObjectOwnership
+    if is_public_acl(acl) and call.core.settings.block_public_access:
+        raise AccessDenied("Access Denied because of the BlockPublicAcls setting in S3 Block Public Access.")
     return chosen, acl
 
 

@@ -1,4 +1,4 @@
-"""What several operations share: authorisation of a bucket, attributes and checksums in, object headers out."""
+"""What several operations share: attributes and checksums in, object headers out."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from gateway import checksums
-from gateway.access import authorize
 from gateway.auth.chunked import strip_aws_chunked
-from gateway.bucket_configs import REQUEST_PAYMENT
 from gateway.conditions import ReadConditions
 from gateway.content import Checks
-from gateway.errors import ObjectNotFound, UserNotFound
+from gateway.errors import UserNotFound
 from gateway.s3.call import Call
 from gateway.s3.errors import (
-    AccessDenied,
     BadDigest,
     InvalidArgument,
     InvalidDigest,
@@ -30,8 +27,6 @@ from gateway.s3.errors import (
 from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo
 from gateway.versioning import parse_version_id, shown_id, versioning_of
 
-BUCKET_OWNER, REQUESTER = "BucketOwner", "Requester"
-"""Who pays for the requests to a bucket."""
 MAX_METADATA = 2048
 MAX_TAGS = 10
 MAX_TAG_KEY, MAX_TAG_VALUE = 128, 256
@@ -47,79 +42,6 @@ STORAGE_CLASSES = frozenset(
         "GLACIER_IR",
     }
 )
-
-
-async def open_bucket(
-    call: Call, action: str, name: str, key: str | None = None, expected_owner: str | None = None
-) -> Bucket:
-    """The bucket, once the caller may do ``action`` there.
-
-    Raises NoSuchBucket, AccessDenied; also when the caller expected another owner.
-    """
-    bucket = await call.core.buckets.find(name)
-    authorize(call.principal, action, bucket, key)
-    if bucket.configs:
-        _charge(call, bucket)
-    if expected_owner is not None:
-        await _check_owner(call, bucket, expected_owner)
-    return bucket
-
-
-VERSION_ACTIONS = {
-    f"s3:{verb}Object{what}": f"s3:{verb}ObjectVersion{what}"
-    for verb, whats in {
-        "Get": ("", "Acl", "Attributes", "Tagging"),
-        "Put": ("Acl", "Tagging"),
-        "Delete": ("", "Tagging"),
-    }.items()
-    for what in whats
-}
-"""What an action is called when the request names a version."""
-
-
-async def open_object(
-    call: Call, action: str, name: str, key: str, expected_owner: str | None = None, version_id: str | None = None
-) -> tuple[Bucket, ObjectInfo]:
-    """Bucket and object, once the caller may do ``action`` to it: one of those that an object's ACL decides.
-
-    Raises NoSuchBucket, AccessDenied, and only to whom it may be told NoSuchKey or NoSuchVersion.
-    """
-    bucket = await call.core.buckets.find(name)
-    version = None
-    if version_id is not None:
-        version, action = version_of(version_id), VERSION_ACTIONS.get(action, action)
-    try:
-        info = await call.core.objects.find(bucket, key, version)
-    except ObjectNotFound:
-        authorize(call.principal, "s3:ListBucket", bucket, key)
-        if expected_owner is not None:
-            await _check_owner(call, bucket, expected_owner)
-        raise
-    authorize(call.principal, action, bucket, key, info)
-    if bucket.configs:
-        _charge(call, bucket)
-    if expected_owner is not None:
-        await _check_owner(call, bucket, expected_owner)
-    return bucket, info
-
-
-def _charge(call: Call, bucket: Bucket) -> None:
-    """Raise AccessDenied where the requester pays and has not agreed to."""
-    principal = call.principal
-    if bucket.configs.get(REQUEST_PAYMENT) != REQUESTER or (
-        principal is not None and (principal.is_admin or principal.user_id == bucket.owner_id)
-    ):
-        return
-    payer = call.headers.get(b"x-amz-request-payer") or call.query.get("x-amz-request-payer", "").encode()
-    if principal is None or payer.lower() != b"requester":
-        raise AccessDenied
-    call.charged = True
-
-
-async def _check_owner(call: Call, bucket: Bucket, expected: str) -> None:
-    """Raise AccessDenied when the bucket is not of the owner that the caller expects."""
-    if expected not in (bucket.owner_id, (await owner_of(call, bucket.owner_id))["ID"]):
-        raise AccessDenied
 
 
 async def owner_of(call: Call, user_id: str) -> dict[str, str]:

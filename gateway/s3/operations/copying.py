@@ -17,8 +17,6 @@ from gateway.s3.errors import InvalidArgument, InvalidRange, InvalidRequest
 from gateway.s3.operations.common import (
     attributes_from,
     checksum_members,
-    open_bucket,
-    open_object,
     parse_tag_header,
     quoted,
     read_conditions,
@@ -27,6 +25,7 @@ from gateway.s3.operations.common import (
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.locking import new_object_lock
 from gateway.s3.operations.multipart import check_part_number, part_checksum
+from gateway.s3.operations.opening import open_bucket, open_object, permit, version_action
 from gateway.s3.operations.registry import operation
 from gateway.types import Attributes, Bucket, ObjectInfo
 from gateway.versioning import shown_id, versioning_of
@@ -89,6 +88,10 @@ async def copy_object(
     source = await open_source(call, CopySource, ExpectedSourceBucketOwner)
     replace_metadata = _replaces(MetadataDirective, "metadata")
     replace_tags = _replaces(TaggingDirective, "tagging")
+    if source.info.attributes.tags and not replace_tags:
+        permit(
+            call, version_action("s3:GetObjectTagging", source.version_id), source.bucket, source.info.key, source.info
+        )
     lock = await new_object_lock(call, bucket, members, whole=False)
     # A version copied onto its own key is an old one brought back.
     if (

@@ -9,6 +9,7 @@ from gateway import acl as acls
 from gateway.access import owner_of_new
 from gateway.acl import Acl, Grant
 from gateway.grantees import user_of_canonical_id, users_of_email
+from gateway.public_access import is_public_acl, public_access_block
 from gateway.s3.call import Call
 from gateway.s3.errors import (
     AccessControlListNotSupported,
@@ -20,6 +21,7 @@ from gateway.s3.errors import (
     UnresolvableGrantByEmailAddress,
 )
 from gateway.s3.operations.common import owner_of
+from gateway.s3.operations.opening import refuse_parts_denied
 from gateway.s3.parse import decode_header
 from gateway.types import Bucket
 
@@ -35,8 +37,11 @@ OBJECT_GRANTS = dict.fromkeys(("GrantFullControl", "GrantRead", "GrantReadACP", 
 """Members that handlers do not take one by one: ``requested_acl`` reads them."""
 GRANTS = {**OBJECT_GRANTS, "GrantWrite": _READ_TOGETHER}
 _VALUES = {acls.USER: "ID", acls.GROUP: "URI", acls.EMAIL: "EmailAddress"}
-_CANNED_AT_ANY_RATE = frozenset({"private", "bucket-owner-full-control"})
-"""Canned ACLs that say what is so anyway where ACLs are off."""
+_OWNERS_OWN = "bucket-owner-full-control"
+"""The canned ACL that may be told where ACLs are off: it is so anyway.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ensure-object-ownership.html
+"""
 
 
 def asks_for_acl(call: Call, canned: str | None) -> bool:
@@ -47,8 +52,11 @@ def asks_for_acl(call: Call, canned: str | None) -> bool:
 async def new_object_access(call: Call, bucket: Bucket, canned: str | None) -> tuple[str, Acl | None]:
     """The owner's user id and the ACL of an object that this request is about to write.
 
-    Raises AccessControlListNotSupported, and what ``requested_acl`` raises.
+    Raises AccessControlListNotSupported, NotAllowed where a policy denies to set it, what ``requested_acl`` raises.
     """
+    refuse_parts_denied(
+        call, bucket, call.members["Key"], tags=bool(call.members.get("Tagging")), acl=asks_for_acl(call, canned)
+    )
     owner_id = owner_of_new(call.principal, bucket, canned)
     if not asks_for_acl(call, canned):
         return owner_id, None
@@ -61,6 +69,7 @@ async def object_acl(call: Call, bucket: Bucket, owner_id: str, canned: str | No
     bucket_owner = owner if bucket.owner_id == owner_id else (await owner_of(call, bucket.owner_id))["ID"]
     found = await requested_acl(call, canned, owner, bucket_owner)
     refuse_where_off(bucket, canned, found, owner)
+    refuse_public(bucket, found)
     return found
 
 
@@ -128,10 +137,16 @@ async def _grant(call: Call, kind: str, value: str, permission: str) -> Grant:
 
 def refuse_where_off(bucket: Bucket, canned: str | None, acl: Acl | None, owner: str) -> None:
     """Raise AccessControlListNotSupported for an ACL that says anything in a bucket whose ACLs are off."""
-    if bucket.ownership != acls.ENFORCED or canned in _CANNED_AT_ANY_RATE:
+    if bucket.ownership != acls.ENFORCED or canned == _OWNERS_OWN:
         return
     if canned is not None or (acl is not None and acl != acls.effective(None, owner)):
         raise AccessControlListNotSupported
+
+
+def refuse_public(bucket: Bucket, acl: Acl | None) -> None:
+    """Raise AccessDenied for a public ACL where public ACLs are blocked."""
+    if is_public_acl(acl) and public_access_block(bucket).block_public_acls:
+        raise AccessDenied("Access Denied because of the BlockPublicAcls setting in S3 Block Public Access.")
 
 
 async def shown_acl(call: Call, bucket: Bucket, owner_id: str, acl: Acl | None) -> dict[str, Any]:

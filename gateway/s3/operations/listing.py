@@ -10,7 +10,8 @@ from typing import Any
 from gateway.catalog.listing import Page
 from gateway.s3.call import Call
 from gateway.s3.errors import InvalidArgument
-from gateway.s3.operations.common import open_bucket, owner_of
+from gateway.s3.operations.common import owner_of
+from gateway.s3.operations.opening import open_bucket
 from gateway.s3.operations.registry import operation
 from gateway.types import Bucket
 from gateway.versioning import parse_version_id, shown_id

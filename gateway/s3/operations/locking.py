@@ -20,7 +20,8 @@ from gateway.s3.errors import (
     NoSuchObjectLockConfiguration,
     ObjectLockConfigurationNotFoundError,
 )
-from gateway.s3.operations.common import open_bucket, open_object, version_of
+from gateway.s3.operations.common import version_of
+from gateway.s3.operations.opening import open_bucket, open_object, permit
 from gateway.s3.operations.registry import operation
 from gateway.types import Bucket, Lock
 
@@ -92,7 +93,7 @@ async def put_object_retention(
     bucket, _ = await open_object(call, "s3:PutObjectRetention", Bucket, Key, ExpectedBucketOwner, VersionId)
     _require_lock(bucket)
     if BypassGovernanceRetention:
-        await open_bucket(call, "s3:BypassGovernanceRetention", Bucket, Key)
+        permit(call, "s3:BypassGovernanceRetention", bucket, Key)
     mode, until = (Retention or {}).get("Mode"), (Retention or {}).get("RetainUntilDate")
     if (mode is None) != (until is None) or (mode is not None and mode not in MODES):
         raise MalformedXML
@@ -194,9 +195,9 @@ async def new_object_lock(call: Call, bucket: Bucket, members: Mapping[str, Any]
             ArgumentValue=hold,
         )
     if mode is not None:
-        await open_bucket(call, "s3:PutObjectRetention", bucket.name, members["Key"])
+        permit(call, "s3:PutObjectRetention", bucket, members["Key"])
     if hold is not None:
-        await open_bucket(call, "s3:PutObjectLegalHold", bucket.name, members["Key"])
+        permit(call, "s3:PutObjectLegalHold", bucket, members["Key"])
     asked = None
     if mode is not None or hold is not None:
         asked = Lock(mode, None if until is None else _future(until), None if hold is None else hold == "ON")

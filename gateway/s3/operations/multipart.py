@@ -16,8 +16,6 @@ from gateway.s3.operations.common import (
     checks_from,
     checksum_members,
     chosen_checksum,
-    open_bucket,
-    open_object,
     owner_of,
     parse_tag_header,
     quoted,
@@ -27,6 +25,7 @@ from gateway.s3.operations.common import (
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.listing import Owners, common_prefixes, page_size
 from gateway.s3.operations.locking import new_object_lock
+from gateway.s3.operations.opening import open_bucket, open_object
 from gateway.s3.operations.registry import operation
 from gateway.types import Checksum, ObjectInfo, ObjectPart, Part, Upload
 from gateway.uploads import ChosenPart

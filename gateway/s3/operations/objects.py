@@ -26,8 +26,6 @@ from gateway.s3.operations.common import (
     checksum_members,
     millis,
     object_members,
-    open_bucket,
-    open_object,
     parse_tag_header,
     quoted,
     read_conditions,
@@ -36,6 +34,7 @@ from gateway.s3.operations.common import (
 )
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.locking import new_object_lock
+from gateway.s3.operations.opening import expect_owner, open_bucket, open_for, open_object, permit
 from gateway.s3.operations.registry import operation
 from gateway.types import Bucket, Checksum, ObjectInfo
 from gateway.versioning import shown_id
@@ -250,7 +249,7 @@ async def delete_object(
     action = "s3:DeleteObject" if VersionId is None else "s3:DeleteObjectVersion"
     bucket = await open_bucket(call, action, Bucket, Key, ExpectedBucketOwner)
     if BypassGovernanceRetention:
-        await open_bucket(call, "s3:BypassGovernanceRetention", Bucket, Key)
+        permit(call, "s3:BypassGovernanceRetention", bucket, Key)
     conditions = WriteConditions(
         if_match=IfMatch, if_match_modified_at=millis(IfMatchLastModifiedTime), if_match_size=IfMatchSize
     )
@@ -281,7 +280,8 @@ async def delete_objects(
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Remove up to 1,000 keys or versions; each succeeds or fails on its own."""
-    bucket = await open_bucket(call, "s3:DeleteObject", Bucket, None, ExpectedBucketOwner)
+    bucket = await call.core.buckets.find(Bucket)
+    await expect_owner(call, bucket, ExpectedBucketOwner)
     wanted = Delete.get("Objects") or []
     if not wanted or len(wanted) > MAX_DELETES or any(not item.get("Key") for item in wanted):
         raise MalformedXML
@@ -308,10 +308,9 @@ async def _delete_one(call: Call, bucket: Bucket, item: dict[str, Any], bypass: 
     )
     key, version = item["Key"], item.get("VersionId")
     try:
-        if version is not None:
-            await open_bucket(call, "s3:DeleteObjectVersion", bucket.name, key)
+        open_for(call, "s3:DeleteObject" if version is None else "s3:DeleteObjectVersion", bucket, key)
         if bypass:
-            await open_bucket(call, "s3:BypassGovernanceRetention", bucket.name, key)
+            permit(call, "s3:BypassGovernanceRetention", bucket, key)
         removal = Removal(key, conditions, version_of(version), _marker_owner(call, bucket), bypass)
         return await call.core.objects.delete(bucket, removal)
     except (GatewayError, S3Error) as error:

@@ -10,7 +10,7 @@ from typing import Any
 from gateway.bucket_configs import REQUEST_PAYMENT
 from gateway.s3.call import Call
 from gateway.s3.errors import MalformedXML
-from gateway.s3.operations.common import BUCKET_OWNER, REQUESTER, open_bucket
+from gateway.s3.operations.opening import BUCKET_OWNER, REQUESTER, open_bucket
 from gateway.s3.operations.registry import operation
 
 

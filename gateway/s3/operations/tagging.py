@@ -8,7 +8,8 @@ from typing import Any
 from gateway.bucket_configs import TAGGING
 from gateway.s3.call import Call
 from gateway.s3.errors import NoSuchTagSet
-from gateway.s3.operations.common import check_tags, open_bucket, open_object, version_member, version_of
+from gateway.s3.operations.common import check_tags, version_member, version_of
+from gateway.s3.operations.opening import open_bucket, open_object
 from gateway.s3.operations.registry import operation
 
 

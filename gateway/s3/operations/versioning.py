@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.s3.call import Call
 from gateway.s3.errors import IllegalVersioningConfigurationException, MalformedXML, NotImplemented_
-from gateway.s3.operations.common import open_bucket
+from gateway.s3.operations.opening import open_bucket
 from gateway.s3.operations.registry import operation
 from gateway.versioning import ENABLED, SUSPENDED, versioning_of
 

@@ -1,0 +1,25 @@
+"""Bucket policies: read, checked and evaluated. Pure values; ``gateway.access`` asks, and decides with the rest.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+"""
+
+from gateway.policy.actions import BUCKET_ACTIONS
+from gateway.policy.document import MAX_POLICY_BYTES, Policy, load_policy, parse_policy
+from gateway.policy.public import is_public
+from gateway.policy.request import ALLOW, DENY, Caller, Context, PolicyRequest, decide, nothing
+
+__all__ = [
+    "ALLOW",
+    "BUCKET_ACTIONS",
+    "DENY",
+    "MAX_POLICY_BYTES",
+    "Caller",
+    "Context",
+    "Policy",
+    "PolicyRequest",
+    "decide",
+    "is_public",
+    "load_policy",
+    "nothing",
+    "parse_policy",
+]

@@ -1,0 +1,78 @@
+"""Wildcards and policy variables: ``*`` is any text, ``?`` any character, ``${aws:username}`` a value of the request.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+Lookup = Callable[[str], Sequence[str] | None]
+"""The values of a condition key in a request; None where the request has none."""
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_LITERALS = {"*": "*", "?": "?", "$": "$"}
+"""``${*}`` and the like: the character itself, no wildcard."""
+
+
+class Pattern:
+    """A text of a policy that a value is held against."""
+
+    __slots__ = ("_compiled", "_flags", "_parts", "_wild", "text")
+
+    def __init__(self, text: str, *, variables: bool = True, wild: bool = True, ignore_case: bool = False) -> None:
+        self.text = text
+        self._wild = wild
+        self._flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+        # Text and variables by turns: the odd ones are names.
+        self._parts = _VARIABLE.split(text) if variables and "${" in text else [text]
+        self._compiled = re.compile(self._expression(), self._flags) if len(self._parts) == 1 else None
+
+    def matches(self, value: str, lookup: Lookup) -> bool:
+        """Whether a value fits; a variable that the request has no single value for fits nothing."""
+        if self._compiled is not None:
+            return self._compiled.fullmatch(value) is not None
+        values = [_value_of(name, lookup) for name in self._parts[1::2]]
+        if None in values:
+            return False
+        return re.fullmatch(self._expression(values), value, self._flags) is not None
+
+    def _expression(self, values: Sequence[str | None] = ()) -> str:
+        segments = [""]
+        for index, part in enumerate(self._parts):
+            if index % 2:
+                segments[-1] += re.escape(values[index // 2] or "")
+                continue
+            texts = part.split("*") if self._wild else [part]
+            for number, text in enumerate(texts):
+                if number:
+                    segments.append("")
+                segments[-1] += re.escape(text).replace(r"\?", ".") if self._wild else re.escape(text)
+        return glob(segments)
+
+
+def glob(segments: Sequence[str]) -> str:
+    """The expression of what lies between stars.
+
+    Each segment is found where it first fits and stays there (an atomic group), which is all that a pattern of stars
+    needs; so no policy can make matching take longer than value times pattern.
+    """
+    if len(segments) == 1:
+        return segments[0]
+    between = "".join(f"(?>.*?{segment})" for segment in segments[1:-1] if segment)
+    return f"{segments[0]}{between}.*{segments[-1]}"
+
+
+def _value_of(variable: str, lookup: Lookup) -> str | None:
+    """The value of ``aws:username`` or of ``aws:username, 'nobody'``."""
+    if variable in _LITERALS:
+        return _LITERALS[variable]
+    name, comma, default = variable.partition(",")
+    values = lookup(name.strip().lower())
+    if values is not None and len(values) == 1:
+        return values[0]
+    default = default.strip()
+    if comma and len(default) >= 2 and default[0] == default[-1] == "'":
+        return default[1:-1]
+    return None

@@ -1,0 +1,113 @@
+"""Opening a bucket or an object for a caller who may do what is asked, and who pays for it."""
+
+from __future__ import annotations
+
+from gateway.access import authorize, refuse_denied
+from gateway.bucket_configs import POLICY, REQUEST_PAYMENT
+from gateway.errors import ObjectNotFound
+from gateway.policy import nothing
+from gateway.s3.call import Call
+from gateway.s3.errors import AccessDenied
+from gateway.s3.operations.common import owner_of, version_of
+from gateway.s3.policy_context import context_of
+from gateway.types import Bucket, ObjectInfo
+
+BUCKET_OWNER, REQUESTER = "BucketOwner", "Requester"
+"""Who pays for the requests to a bucket."""
+
+
+async def open_bucket(
+    call: Call, action: str, name: str, key: str | None = None, expected_owner: str | None = None
+) -> Bucket:
+    """The bucket, once the caller may do ``action`` there.
+
+    Raises NoSuchBucket, AccessDenied; also when the caller expected another owner.
+    """
+    bucket = await call.core.buckets.find(name)
+    open_for(call, action, bucket, key)
+    await expect_owner(call, bucket, expected_owner)
+    return bucket
+
+
+def open_for(call: Call, action: str, bucket: Bucket, key: str | None = None, info: ObjectInfo | None = None) -> None:
+    """Let the caller do ``action``, and pay for it. Raises NotAllowed, AccessDenied."""
+    permit(call, action, bucket, key, info)
+    if bucket.configs:
+        _charge(call, bucket)
+
+
+def permit(call: Call, action: str, bucket: Bucket, key: str | None = None, info: ObjectInfo | None = None) -> None:
+    """Raise NotAllowed unless the caller may do ``action``."""
+    authorize(
+        call.principal, action, bucket, key, info, context_of(call, info) if POLICY in bucket.configs else nothing
+    )
+
+
+def refuse_parts_denied(call: Call, bucket: Bucket, key: str, *, tags: bool, acl: bool) -> None:
+    """Raise NotAllowed where a policy denies to set the tags or the ACL that a write carries.
+
+    That they come with the object needs no allowance of its own: whoever writes it says what it is.
+    """
+    if POLICY not in bucket.configs:
+        return
+    for carries, action in ((tags, "s3:PutObjectTagging"), (acl, "s3:PutObjectAcl")):
+        if carries:
+            refuse_denied(call.principal, action, bucket, key, context_of(call))
+
+
+VERSION_ACTIONS = {
+    f"s3:{verb}Object{what}": f"s3:{verb}ObjectVersion{what}"
+    for verb, whats in {
+        "Get": ("", "Acl", "Attributes", "Tagging"),
+        "Put": ("Acl", "Tagging"),
+        "Delete": ("", "Tagging"),
+    }.items()
+    for what in whats
+}
+"""What an action is called when the request names a version."""
+
+
+def version_action(action: str, version_id: str | None) -> str:
+    """The name of an action on the version that a request names, if it names one."""
+    return action if version_id is None else VERSION_ACTIONS.get(action, action)
+
+
+async def open_object(
+    call: Call, action: str, name: str, key: str, expected_owner: str | None = None, version_id: str | None = None
+) -> tuple[Bucket, ObjectInfo]:
+    """Bucket and object, once the caller may do ``action`` to it: one of those that an object's ACL decides.
+
+    Raises NoSuchBucket, AccessDenied, and only to whom it may be told NoSuchKey or NoSuchVersion.
+    """
+    bucket = await call.core.buckets.find(name)
+    version, action = version_of(version_id), version_action(action, version_id)
+    try:
+        info = await call.core.objects.find(bucket, key, version)
+    except ObjectNotFound:
+        # As if the caller listed what begins with the key.
+        context = context_of(call, prefix=key) if POLICY in bucket.configs else nothing
+        authorize(call.principal, "s3:ListBucket", bucket, key, None, context)
+        await expect_owner(call, bucket, expected_owner)
+        raise
+    open_for(call, action, bucket, key, info)
+    await expect_owner(call, bucket, expected_owner)
+    return bucket, info
+
+
+def _charge(call: Call, bucket: Bucket) -> None:
+    """Raise AccessDenied where the requester pays and has not agreed to."""
+    principal = call.principal
+    if bucket.configs.get(REQUEST_PAYMENT) != REQUESTER or (
+        principal is not None and (principal.is_admin or principal.user_id == bucket.owner_id)
+    ):
+        return
+    payer = call.headers.get(b"x-amz-request-payer") or call.query.get("x-amz-request-payer", "").encode()
+    if principal is None or payer.lower() != b"requester":
+        raise AccessDenied
+    call.charged = True
+
+
+async def expect_owner(call: Call, bucket: Bucket, expected: str | None) -> None:
+    """Raise AccessDenied when the bucket is not of the owner that the caller expects, if any."""
+    if expected is not None and expected not in (bucket.owner_id, (await owner_of(call, bucket.owner_id))["ID"]):
+        raise AccessDenied
