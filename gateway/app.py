@@ -133,7 +133,7 @@ class Application:
             try:
                 core = await stack.enter_async_context(open_core(self._settings))
                 await core.names.current()
-                verifier = Verifier(core.keyring.find, self._settings.region)
+                verifier = Verifier(core.keyring.find, self._settings.regions)
                 self._s3 = S3Door(
                     core, verifier, s3_domains=self._settings.s3_domains, admits=core.buckets.open_to_anybody
                 )

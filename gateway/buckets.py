@@ -66,8 +66,9 @@ class Buckets:
         ownership: str | None = None,
         acl: Acl | None = None,
         configs: Mapping[str, str] | None = None,
+        region: str | None = None,
     ) -> Bucket:
-        """Make a bucket, of the default ownership if none is given, with configurations from the start.
+        """Make a bucket, of the default ownership and region where none is given, with configurations from the start.
 
         Raises BadBucketName, BucketExists, and what no writable mount serves.
         """
@@ -77,7 +78,7 @@ class Buckets:
         now = time.time_ns() // 1_000_000
         configs = {**configs_of_new_bucket(self._default_ownership), **(configs or {})}
         ownership = self.ownership_of_new(ownership)
-        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, self._region, ownership, acl, configs)
+        bucket = Bucket(0, name, owner.user_id, owner.tenant, now, region or self._region, ownership, acl, configs)
         return await self._catalog.write(config.create_bucket, bucket)
 
     async def set_acl(self, bucket: Bucket, acl: Acl | None) -> None:

@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     port: int = Field(8765, ge=0, le=65535)
     workers: int = Field(1, ge=1, le=256)
     region: str = "us-east-1"
+    other_regions: tuple[str, ...] = ()
+    """More regions that requests may be signed for and buckets may be made in."""
     s3_domains: tuple[str, ...] = ()
     """Domains whose subdomains are buckets (virtual-hosted style)."""
     master_key: SecretStr | None = None
@@ -49,6 +51,11 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Every region there is, the gateway's own first."""
+        return (self.region, *self.other_regions)
 
     def master_key_text(self) -> str | None:
         return self.master_key.get_secret_value() if self.master_key else None

@@ -117,42 +117,44 @@ class _Claim(NamedTuple):
 
 
 class _SigningKeys:
-    """Derived keys by access key and day. A changed secret derives anew."""
+    """Derived keys by access key and scope. A changed secret derives anew."""
 
-    def __init__(self, region: str) -> None:
-        self._region = region.encode()
+    def __init__(self) -> None:
         self._keys: OrderedDict[tuple[str, bytes], tuple[str, bytes]] = OrderedDict()
 
-    def get(self, access_key: str, secret: str, day: bytes) -> bytes:
-        entry = self._keys.get((access_key, day))
+    def get(self, access_key: str, secret: str, scope: bytes) -> bytes:
+        entry = self._keys.get((access_key, scope))
         if entry is not None and entry[0] == secret:
-            self._keys.move_to_end((access_key, day))
+            self._keys.move_to_end((access_key, scope))
             return entry[1]
         key = b"AWS4" + secret.encode()
-        for part in (day, self._region, b"s3", b"aws4_request"):
+        for part in scope.split(b"/"):
             key = hmac.digest(key, part, "sha256")
-        self._keys[access_key, day] = (secret, key)
+        self._keys[access_key, scope] = (secret, key)
         if len(self._keys) > CACHED_KEYS:
             self._keys.popitem(last=False)
         return key
 
 
 class Verifier:
-    """Proves who signed a request. ``find`` tells the credential of an access key, None when there is none."""
+    """Proves who signed a request. ``find`` tells the credential of an access key, None when there is none.
+
+    Requests may be signed for any of ``regions``; the first is the one that others are told to use.
+    """
 
     def __init__(
         self,
         find: Callable[[str], Awaitable[Credential | None]],
-        region: str = "us-east-1",
+        regions: Sequence[str] = ("us-east-1",),
         max_skew_seconds: int = 900,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._find = find
-        self._region = region
-        self._scope_tail = f"/{region}/s3/aws4_request".encode()
+        self._regions = tuple(regions)
+        self._scope_tails = frozenset(f"/{region}/s3/aws4_request".encode() for region in regions)
         self._max_skew = max_skew_seconds
         self._clock = clock
-        self._keys = _SigningKeys(region)
+        self._keys = _SigningKeys()
 
     async def verify(self, head: RequestHead) -> Identity:
         """The caller, proven; nobody where the request claims nothing. Raises an AuthError in every other case."""
@@ -206,7 +208,7 @@ class Verifier:
         credential = await self._find(claim.access_key)
         # An unknown key goes the same way as a wrong signature, with a secret that signs nothing.
         secret, owner = (credential.secret, claim.access_key) if credential is not None else ("", "")
-        signing_key = self._keys.get(owner, secret, claim.scope[:8])
+        signing_key = self._keys.get(owner, secret, claim.scope)
         digest = hashlib.sha256(request).hexdigest().encode()
         string = b"\n".join((ALGORITHM, claim.timestamp, claim.scope, digest))
         expected = hmac.digest(signing_key, string, "sha256").hex().encode()
@@ -298,7 +300,7 @@ class Verifier:
     def _scope(self, credential: bytes, fault: Callable[..., AuthError]) -> tuple[str, bytes]:
         """Access key and scope of a credential, checked but for the day."""
         access_key, _, scope = credential.partition(b"/")
-        if not (_ACCESS_KEY(access_key) and _DAY(scope[:8]) and scope[8:] == self._scope_tail):
+        if not (_ACCESS_KEY(access_key) and _DAY(scope[:8]) and scope[8:] in self._scope_tails):
             raise self._scope_fault(access_key, scope, fault)
         return access_key.decode(), scope
 
@@ -312,8 +314,9 @@ class Verifier:
             return fault(
                 f'incorrect date format "{day}". This date in the credential must be in the format "yyyyMMdd".'
             )
-        if region != self._region:
-            return fault(f"the region '{region}' is wrong; expecting '{self._region}'", Region=self._region)
+        if region not in self._regions:
+            home = self._regions[0]
+            return fault(f"the region '{region}' is wrong; expecting '{home}'", Region=home)
         if service != "s3":
             return fault(f'incorrect service "{service}". This endpoint belongs to "s3".')
         return fault(f'incorrect terminal "{terminal}". This endpoint uses "aws4_request".')

@@ -104,7 +104,7 @@ async def list_objects_v2(
 
 
 def make_door(**options: Any) -> S3Door:
-    return S3Door(cast(Any, None), Verifier(find, "us-east-1"), registry=registry, **options)
+    return S3Door(cast(Any, None), Verifier(find), registry=registry, **options)
 
 
 @pytest.fixture
@@ -362,7 +362,7 @@ class TestRegistry:
             return {}
 
         with pytest.raises(TypeError, match="Colour"):
-            S3Door(cast(Any, None), Verifier(find, "us-east-1"), registry=own)
+            S3Door(cast(Any, None), Verifier(find), registry=own)
 
     def test_an_ignored_member_that_s3_lacks_stops_the_start(self) -> None:
         own = Registry()
@@ -372,7 +372,7 @@ class TestRegistry:
             return {}
 
         with pytest.raises(TypeError, match="Colour"):
-            S3Door(cast(Any, None), Verifier(find, "us-east-1"), registry=own)
+            S3Door(cast(Any, None), Verifier(find), registry=own)
 
     def test_an_operation_that_s3_lacks_stops_the_start(self) -> None:
         own = Registry()
@@ -382,7 +382,7 @@ class TestRegistry:
             return {}
 
         with pytest.raises(TypeError, match="PaintObject"):
-            S3Door(cast(Any, None), Verifier(find, "us-east-1"), registry=own)
+            S3Door(cast(Any, None), Verifier(find), registry=own)
 
     def test_an_operation_has_one_handler(self) -> None:
         own = Registry()

@@ -102,13 +102,13 @@ async def create_bucket(
     # Object lock needs versions, so it turns versioning on.
     locked = {VERSIONING: ENABLED, OBJECT_LOCK: DefaultRetention().dump()} if ObjectLockEnabledForBucket else {}
     ownership, acl = await _access(call, owner, ObjectOwnership, ACL)
-    _check_configuration(CreateBucketConfiguration, call.core.settings.region)
+    region = _region(CreateBucketConfiguration, call.core.settings.regions)
     try:
-        await call.core.buckets.create(Bucket, owner, ownership=ownership, acl=acl, configs=locked)
+        await call.core.buckets.create(Bucket, owner, ownership=ownership, acl=acl, configs=locked, region=region)
     except BucketExists as error:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html: in us-east-1 making one's own
         # bucket again is no error.
-        if not (error.by_caller and call.core.settings.region == CLASSIC):
+        if not (error.by_caller and region == CLASSIC):
             raise
         # There it also resets the ACL. Nobody who makes a bucket again means to open or to close it: refused.
         if (await call.core.buckets.find(Bucket)).acl != acl:
@@ -135,21 +135,27 @@ async def _access(call: Call, owner: Principal, ownership: str | None, canned: s
     return chosen, acl
 
 
-def _check_configuration(configuration: dict[str, Any] | None, region: str) -> None:
-    """A bucket is made where the gateway is; raises when the request asks for another place or more than that."""
+def _region(configuration: dict[str, Any] | None, regions: tuple[str, ...]) -> str:
+    """Where a bucket is to be made: in the first of the regions, or in the one that the request names.
+
+    Raises when the request asks for a region that there is not, or for more than a region.
+    """
     if not configuration:
-        return
+        return regions[0]
     for name in ("Location", "Bucket", "Tags"):
         if configuration.get(name):
             raise NotImplemented_(Header=name)
-    constraint = configuration.get("LocationConstraint")
-    if constraint and constraint != region:
-        if region == CLASSIC:
-            raise InvalidLocationConstraint(LocationConstraint=constraint)
-        raise IllegalLocationConstraintException(
-            f"The {constraint} location constraint is incompatible for the region specific endpoint this request "
-            "was sent to."
-        )
+    constraint: str | None = configuration.get("LocationConstraint")
+    if not constraint:
+        return regions[0]
+    if constraint in regions:
+        return constraint
+    if regions[0] == CLASSIC:
+        raise InvalidLocationConstraint(LocationConstraint=constraint)
+    raise IllegalLocationConstraintException(
+        f"The {constraint} location constraint is incompatible for the region specific endpoint this request "
+        "was sent to."
+    )
 
 
 @operation
