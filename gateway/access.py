@@ -87,12 +87,21 @@ def authorize(
         _confine(principal, bucket, key)
 
 
-def refuse_denied(
+def authorize_part(
     principal: Principal | None, action: str, bucket: Bucket, key: str, context: Context = nothing
 ) -> None:
-    """Raise NotAllowed where a policy denies a part of a request that the rest of it allows."""
-    if _by_policy(principal, action, bucket, key, context) == DENY:
+    """Raise NotAllowed for a part of a write that was allowed, its tags or its ACL, where the policy denies it.
+
+    Tags need an allowance of their own where only the policy allowed the write; whoever owns the bucket or may write
+    by its ACL needs none. https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+    """
+    verdict = _by_policy(principal, action, bucket, key, context)
+    if verdict == DENY:
         raise NotAllowed
+    if action == "s3:PutObjectTagging" and verdict != ALLOW:
+        owns = principal is not None and _entitled(principal, bucket, None)
+        if not owns and not _granted(principal, "s3:PutObject", bucket, None):
+            raise NotAllowed
 
 
 def open_to_anybody(bucket: Bucket) -> bool:

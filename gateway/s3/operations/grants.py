@@ -21,7 +21,7 @@ from gateway.s3.errors import (
     UnresolvableGrantByEmailAddress,
 )
 from gateway.s3.operations.common import owner_of
-from gateway.s3.operations.opening import refuse_parts_denied
+from gateway.s3.operations.opening import permit_parts
 from gateway.s3.parse import decode_header
 from gateway.types import Bucket
 
@@ -54,7 +54,7 @@ async def new_object_access(call: Call, bucket: Bucket, canned: str | None) -> t
 
     Raises AccessControlListNotSupported, NotAllowed where a policy denies to set it, what ``requested_acl`` raises.
     """
-    refuse_parts_denied(
+    permit_parts(
         call, bucket, call.members["Key"], tags=bool(call.members.get("Tagging")), acl=asks_for_acl(call, canned)
     )
     owner_id = owner_of_new(call.principal, bucket, canned)

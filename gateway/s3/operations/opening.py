@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.access import authorize, refuse_denied
+from gateway.access import authorize, authorize_part
 from gateway.bucket_configs import POLICY, REQUEST_PAYMENT
 from gateway.errors import ObjectNotFound
 from gateway.policy import nothing
@@ -43,16 +43,13 @@ def permit(call: Call, action: str, bucket: Bucket, key: str | None = None, info
     )
 
 
-def refuse_parts_denied(call: Call, bucket: Bucket, key: str, *, tags: bool, acl: bool) -> None:
-    """Raise NotAllowed where a policy denies to set the tags or the ACL that a write carries.
-
-    That they come with the object needs no allowance of its own: whoever writes it says what it is.
-    """
+def permit_parts(call: Call, bucket: Bucket, key: str, *, tags: bool, acl: bool) -> None:
+    """Raise NotAllowed where a policy does not let the caller set the tags or the ACL that a write carries."""
     if POLICY not in bucket.configs:
         return
     for carries, action in ((tags, "s3:PutObjectTagging"), (acl, "s3:PutObjectAcl")):
         if carries:
-            refuse_denied(call.principal, action, bucket, key, context_of(call))
+            authorize_part(call.principal, action, bucket, key, context_of(call))
 
 
 VERSION_ACTIONS = {
