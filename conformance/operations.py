@@ -8,13 +8,14 @@ from __future__ import annotations
 from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
 from gateway.s3 import quirks
 from gateway.s3.model import Operation, operations
-from gateway.s3.operations.registry import REGISTRY, Registered
+from gateway.s3.operations.registry import REGISTRY
 
 HEAD = """# S3 operations
 
 Made from the code by `python -m conformance.operations`. Every operation of S3's model is routed. Those without a
 handler answer `501 NotImplemented`; so does a request that sends a member its operation does not take, unless ignoring
-it can do no harm. A query key that the chosen operation does not own is refused on writes.
+it can do no harm. A query key that the chosen operation does not own is refused on writes. The test suite sends every
+operation and every refused member below to a running gateway and sees that the answer is `NotImplemented`.
 
 The model also has {unreachable} operations that no request to this endpoint can mean: {names}.
 """
@@ -36,26 +37,71 @@ BODY = """
 """
 
 
+def refused_members(operation: Operation) -> list[str]:
+    """The members of a served operation that are refused when they are sent."""
+    registered = REGISTRY.handlers[operation.name]
+    return [
+        member.name
+        for member in operation.inputs
+        if member.name not in registered.takes and member.name not in ignored_members(operation)
+    ]
+
+
+def ignored_members(operation: Operation) -> dict[str, str]:
+    """The members of a served operation that may be sent and are not handed to its handler, each with the reason."""
+    registered = REGISTRY.handlers[operation.name]
+    known = {**quirks.IGNORED_MEMBERS, **registered.ignores}
+    if operation.body_kind == "document":
+        known |= quirks.IGNORED_WITH_DOCUMENT
+    return {
+        member.name: known[member.name]
+        for member in operation.inputs
+        if member.name in known and member.name not in registered.takes
+    }
+
+
 def page() -> str:
     model = operations()
     unreachable = ", ".join(f"`{name}` ({reason})" for name, reason in quirks.UNREACHABLE.items())
-    lines = [HEAD.format(unreachable=len(quirks.UNREACHABLE), names=unreachable)]
-    served = {name: registered for name, registered in REGISTRY.handlers.items() if name in model}
-    lines.append(f"\n## Served: {len(served)} of {len(model)}\n\n| operation | takes | refuses |\n|---|---|---|")
-    lines += [_row(model[name], served[name]) for name in sorted(served)]
-    refused = sorted(name for name in model if name not in served)
-    lines.append(f"\n## Answered with NotImplemented: {len(refused)}\n\n" + ", ".join(f"`{name}`" for name in refused))
+    served = [model[name] for name in sorted(REGISTRY.handlers)]
+    refused = [model[name] for name in sorted(model) if name not in REGISTRY.handlers]
+    lines = [
+        HEAD.format(unreachable=len(quirks.UNREACHABLE), names=unreachable),
+        f"\n## Served: {len(served)} of {len(model)}\n\n| operation | takes | refuses |\n|---|---|---|",
+        *map(_served_row, served),
+        "\n### Members that are read elsewhere, or can be ignored without harm\n",
+        "| member | operations | why |\n|---|---|---|",
+        *_ignored_rows(served),
+        f"\n## Answered with NotImplemented: {len(refused)}\n",
+        "| operation | request | members, none of them taken |\n|---|---|---|",
+        *map(_refused_row, refused),
+    ]
     return "\n".join(lines) + "\n" + BODY
 
 
-def _row(operation: Operation, registered: Registered) -> str:
-    harmless = set(registered.ignores) | set(quirks.IGNORED_MEMBERS)
-    if operation.body_kind == "document":
-        harmless |= set(quirks.IGNORED_WITH_DOCUMENT)
-    known = [member.name for member in operation.inputs]
-    takes = [name for name in known if name in registered.takes]
-    refuses = [name for name in known if name not in registered.takes and name not in harmless]
-    return f"| `{operation.name}` | {', '.join(takes)} | {', '.join(refuses) or '–'} |"
+def _served_row(operation: Operation) -> str:
+    takes = REGISTRY.handlers[operation.name].takes
+    taken = ", ".join(member.name for member in operation.inputs if member.name in takes)
+    return f"| `{operation.name}` | {taken} | {', '.join(refused_members(operation)) or '–'} |"
+
+
+def _ignored_rows(served: list[Operation]) -> list[str]:
+    """One row for each member and reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for operation in served:
+        for member, reason in ignored_members(operation).items():
+            found.setdefault((member, reason), []).append(operation.name)
+    return [
+        f"| `{member}` | {'all that have it' if member in quirks.IGNORED_MEMBERS else ', '.join(names)} | {reason} |"
+        for (member, reason), names in sorted(found.items())
+    ]
+
+
+def _refused_row(operation: Operation) -> str:
+    query = "&".join(key if value is None else f"{key}={value}" for key, value in operation.selectors)
+    path = {"service": "/", "bucket": "/bucket", "key": "/bucket/key"}[operation.level]
+    members = ", ".join(member.name for member in operation.inputs) or "–"
+    return f"| `{operation.name}` | `{operation.method} {path}{'?' + query if query else ''}` | {members} |"
 
 
 if __name__ == "__main__":
