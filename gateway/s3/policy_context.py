@@ -22,8 +22,13 @@ _HEADER = "s3:x-amz-"
 _DAY = 86400.0
 
 
-def context_of(call: Call, info: ObjectInfo | None = None, *, prefix: str | None = None) -> Context:
-    """The condition keys of a request; ``info`` is the object that it is about, ``prefix`` stands for the query's."""
+def context_of(
+    call: Call, info: ObjectInfo | None = None, *, prefix: str | None = None, version_id: str | None = None
+) -> Context:
+    """The condition keys of a request; ``info`` is the object that it is about.
+
+    ``prefix`` stands for the query's, and so does ``version_id``: of a copy's source, of one of several to delete.
+    """
 
     def lookup(key: str) -> Sequence[str] | None:
         if key.startswith(_EXISTING_TAG):
@@ -32,6 +37,8 @@ def context_of(call: Call, info: ObjectInfo | None = None, *, prefix: str | None
             return _tag(_request_tags(call), key[len(_REQUEST_TAG) :])
         if key == "s3:prefix" and prefix is not None:
             return [prefix]
+        if key == "s3:versionid" and version_id is not None:
+            return [version_id]
         read = _KEYS.get(key)
         if read is not None:
             found = read(call)

@@ -221,6 +221,22 @@ def test_conditions_on_the_caller(people: People, own: str) -> None:
                 people.ann.get_object(Bucket=own, Key="key")
 
 
+def test_conditions_on_the_version_hold_wherever_it_is_named(people: People, own: str) -> None:
+    alice, ann = people.alice, people.ann
+    alice.put_bucket_versioning(Bucket=own, VersioningConfiguration={"Status": "Enabled"})
+    kept, free = (alice.put_object(Bucket=own, Key="key", Body=body)["VersionId"] for body in (b"1", b"2"))
+    deny = {**allow(own, "s3:*"), "Effect": "Deny", "Condition": {"StringEquals": {"s3:VersionId": kept}}}
+    put(alice, own, allow(own, "s3:*"), deny)
+    with refused("AccessDenied", 403):
+        ann.get_object(Bucket=own, Key="key", VersionId=kept)
+    with refused("AccessDenied", 403):
+        ann.copy_object(Bucket=own, Key="copy", CopySource={"Bucket": own, "Key": "key", "VersionId": kept})
+    both = [{"Key": "key", "VersionId": version} for version in (kept, free)]
+    answer = ann.delete_objects(Bucket=own, Delete={"Objects": both})
+    assert [each["VersionId"] for each in answer["Errors"]] == [kept]
+    assert [each["VersionId"] for each in answer["Deleted"]] == [free]
+
+
 def test_each_to_their_own_folder(people: People, own: str) -> None:
     statement = allow(own, ["s3:PutObject", "s3:GetObject"], Principal={"AWS": people.tenant})
     statement["Resource"] = f"arn:aws:s3:::{own}/home/${{aws:username}}/*"

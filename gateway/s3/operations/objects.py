@@ -308,7 +308,8 @@ async def _delete_one(call: Call, bucket: Bucket, item: dict[str, Any], bypass: 
     )
     key, version = item["Key"], item.get("VersionId")
     try:
-        open_for(call, "s3:DeleteObject" if version is None else "s3:DeleteObjectVersion", bucket, key)
+        action = "s3:DeleteObject" if version is None else "s3:DeleteObjectVersion"
+        open_for(call, action, bucket, key, version_id=version)
         if bypass:
             permit(call, "s3:BypassGovernanceRetention", bucket, key)
         removal = Removal(key, conditions, version_of(version), _marker_owner(call, bucket), bypass)

@@ -29,18 +29,31 @@ async def open_bucket(
     return bucket
 
 
-def open_for(call: Call, action: str, bucket: Bucket, key: str | None = None, info: ObjectInfo | None = None) -> None:
+def open_for(
+    call: Call,
+    action: str,
+    bucket: Bucket,
+    key: str | None = None,
+    info: ObjectInfo | None = None,
+    version_id: str | None = None,
+) -> None:
     """Let the caller do ``action``, and pay for it. Raises NotAllowed, AccessDenied."""
-    permit(call, action, bucket, key, info)
+    permit(call, action, bucket, key, info, version_id)
     if bucket.configs:
         _charge(call, bucket)
 
 
-def permit(call: Call, action: str, bucket: Bucket, key: str | None = None, info: ObjectInfo | None = None) -> None:
-    """Raise NotAllowed unless the caller may do ``action``."""
-    authorize(
-        call.principal, action, bucket, key, info, context_of(call, info) if POLICY in bucket.configs else nothing
-    )
+def permit(
+    call: Call,
+    action: str,
+    bucket: Bucket,
+    key: str | None = None,
+    info: ObjectInfo | None = None,
+    version_id: str | None = None,
+) -> None:
+    """Raise NotAllowed unless the caller may do ``action``; ``version_id`` where the query is not what names it."""
+    context = context_of(call, info, version_id=version_id) if POLICY in bucket.configs else nothing
+    authorize(call.principal, action, bucket, key, info, context)
 
 
 def permit_parts(call: Call, bucket: Bucket, key: str, *, tags: bool, acl: bool) -> None:
@@ -86,7 +99,7 @@ async def open_object(
         authorize(call.principal, "s3:ListBucket", bucket, key, None, context)
         await expect_owner(call, bucket, expected_owner)
         raise
-    open_for(call, action, bucket, key, info)
+    open_for(call, action, bucket, key, info, version_id)
     await expect_owner(call, bucket, expected_owner)
     return bucket, info
 
