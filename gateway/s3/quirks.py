@@ -17,8 +17,9 @@ UNREACHABLE: Mapping[str, str] = {
 SELECTING_HEADERS = frozenset({b"x-amz-copy-source"})
 """Headers that choose between two operations on one request line: the model only says that CopyObject needs it."""
 
-ALWAYS_ALLOWED_QUERY = frozenset({"x-id"})
-"""Query keys that mean nothing: newer SDKs append the operation's name as ``x-id``."""
+ALWAYS_ALLOWED_QUERY = frozenset({"x-id", "AWSAccessKeyId", "Signature", "Expires"})
+"""Query keys that mean nothing to an operation: newer SDKs append its name as ``x-id``; the others are the signature of
+a request presigned by Version 2, which the verifier has dealt with."""
 
 SIGNING_PREFIX = "x-amz-"
 """Query keys of presigned requests, in any case; the verifier has dealt with them before routing."""

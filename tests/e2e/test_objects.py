@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import time
 import urllib.error
 import urllib.request
@@ -250,6 +251,18 @@ def test_tagging_leaves_the_bytes_alone(s3: BaseClient, bucket: str) -> None:
             s3.put_object_tagging(Bucket=bucket, Key="key", Tagging={"TagSet": wrong})
     with refused("NoSuchKey", 404):
         s3.get_object_tagging(Bucket=bucket, Key="absent")
+
+
+def test_urls_presigned_by_version_2(server: Server, bucket: str, client: Callable[..., BaseClient]) -> None:
+    presigner = client(signature_version="s3")
+    for method, operation, body in (("PUT", "put_object", b"old"), ("GET", "get_object", b"")):
+        url = presigner.generate_presigned_url(operation, Params={"Bucket": bucket, "Key": "key"}, ExpiresIn=60)
+        assert "AWSAccessKeyId=" in url
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        connection.request(method, url.removeprefix(server.url), body)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"" if method == "PUT" else b"old")
+        connection.close()
 
 
 def test_presigned_urls(s3: BaseClient, bucket: str, client: Callable[..., BaseClient]) -> None:
