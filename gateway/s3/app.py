@@ -11,7 +11,7 @@ import asyncio
 import base64
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from random import getrandbits
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -22,13 +22,13 @@ from gateway.errors import BucketNotFound
 from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
 from gateway.s3.access_log import AccessLog
 from gateway.s3.call import Answer, Call
+from gateway.s3.cross_origin import allowance, preflight
 from gateway.s3.documents import verify_document
 from gateway.s3.endpoint import Endpoint, compile_endpoints
 from gateway.s3.errors import (
     AccessDenied,
-    AccessForbidden,
-    BadRequestError,
     InternalError,
+    InvalidURI,
     NotImplemented_,
     error_document,
     to_s3_error,
@@ -59,12 +59,14 @@ log = logging.getLogger("nexus.s3")
 class _Visit:
     """What is known of a request while it is served; most of it for the log line."""
 
-    __slots__ = ("body", "headers", "method", "operation", "request_id", "sent", "status", "user")
+    __slots__ = ("allowance", "body", "headers", "method", "operation", "request_id", "sent", "status", "user")
 
     def __init__(self, scope: Scope) -> None:
         self.request_id = f"{getrandbits(64):016X}"
         self.method: str = scope["method"]
         self.headers: Mapping[bytes, bytes] = {}
+        self.allowance: Sequence[tuple[bytes, bytes]] = ()
+        """What lets the page that asks see the answer, whatever that is."""
         self.operation = "-"
         self.user = "-"
         self.body: RequestBody | None = None
@@ -111,6 +113,7 @@ class S3Door:
             except Exception as error:
                 status, headers, body = self._refuse(visit, error)
             visit.status = status
+            headers += visit.allowance
             headers += ((b"x-amz-request-id", visit.request_id.encode()), self._host_id_header)
             if await _leaves_much_unread(visit):
                 headers.append((b"connection", b"close"))
@@ -129,18 +132,18 @@ class S3Door:
     async def _answer(self, visit: _Visit, scope: Scope, receive: Receive) -> Response:
         raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         headers = visit.headers = header_map(raw_headers)
-        if visit.method == "OPTIONS":
-            # Browsers send preflights without credentials; this answer tells nothing of any bucket.
-            if b"origin" not in headers:
-                raise BadRequestError("Insufficient information. Origin request header needed.")
-            raise AccessForbidden
+        if visit.method == "OPTIONS":  # browsers send preflights without credentials
+            visit.operation = "Preflight"
+            return await preflight(self._core, *self._place(scope, headers), headers)
+        if headers.get(b"origin"):
+            visit.allowance = await self._allowance(visit, scope)
         raw_path, raw_query = scope["raw_path"], scope["query_string"]
         identity = await self._verifier.verify(RequestHead(visit.method, raw_path, raw_query, raw_headers))
         if identity.principal is not None:
             visit.user = identity.principal.user_id
         else:
-            await self._admit_nobody(visit, raw_path)
-        bucket, key = split_path(raw_path, self._bucket_of(headers.get(b"host", b"")))
+            await self._admit_nobody(visit, scope)
+        bucket, key = self._place(scope, headers)
         query = parse_query(raw_query)
         told = headers if identity.auth_type != IN_QUERY else hoisted(query, headers)
         level = self._routes.level(bucket, key)
@@ -179,11 +182,22 @@ class S3Door:
             answered.append((b"x-amz-request-charged", b"requester"))
         return status, answered, content
 
-    async def _admit_nobody(self, visit: _Visit, raw_path: bytes) -> None:
+    def _place(self, scope: Scope, headers: Mapping[bytes, bytes]) -> tuple[str, str]:
+        """The bucket and the key of a request. Raises InvalidURI."""
+        return split_path(scope["raw_path"], self._bucket_of(headers.get(b"host", b"")))
+
+    async def _allowance(self, visit: _Visit, scope: Scope) -> Sequence[tuple[bytes, bytes]]:
+        try:
+            bucket, _ = self._place(scope, visit.headers)
+        except InvalidURI:
+            return ()  # refused in its turn
+        return await allowance(self._core, bucket, visit.method, visit.headers) if bucket else ()
+
+    async def _admit_nobody(self, visit: _Visit, scope: Scope) -> None:
         """Raise AccessDenied for a request without credentials where nothing may be open to it."""
         if self._admits is None:
             raise AccessDenied
-        bucket, key = split_path(raw_path, self._bucket_of(visit.headers.get(b"host", b"")))
+        bucket, key = self._place(scope, visit.headers)
         try:
             admitted = bool(bucket) and await self._admits(bucket)
         except BucketNotFound:

@@ -241,6 +241,11 @@ class NoSuchBucketPolicy(S3Error):
     message = "The bucket policy does not exist"
 
 
+class NoSuchCORSConfiguration(S3Error):
+    status = 404
+    message = "The CORS configuration does not exist"
+
+
 class NoSuchPublicAccessBlockConfiguration(S3Error):
     status = 404
     message = "The public access block configuration was not found"

@@ -15,11 +15,11 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from gateway.auth.sigv4 import Credential, Verifier
-from gateway.errors import BackendNotFound, ContentUnavailable, NotModified, ObjectNotFound
+from gateway.errors import BackendNotFound, BucketNotFound, ContentUnavailable, NotModified, ObjectNotFound
 from gateway.s3.app import LINGER_BYTES, S3Door
 from gateway.s3.call import Answer, Call
 from gateway.s3.operations.registry import Registry, operation_name
-from gateway.types import Principal
+from gateway.types import Bucket, Principal
 from tests.s3.inprocess import Exchange, connect, play
 
 ACCESS_KEY, SECRET = "A" * 20, "secret"
@@ -103,8 +103,20 @@ async def list_objects_v2(
     return {"Name": Bucket, "EncodingType": EncodingType, "Contents": [{"Key": "a b+c/é"}]}
 
 
+class NoBuckets:
+    """As much of the core as the door itself asks for."""
+
+    def __init__(self) -> None:
+        self.buckets = self
+
+    async def find(self, name: str) -> Bucket:
+        if name == "broken":
+            raise RuntimeError("the catalog is gone")
+        raise BucketNotFound(name)
+
+
 def make_door(**options: Any) -> S3Door:
-    return S3Door(cast(Any, None), Verifier(find), registry=registry, **options)
+    return S3Door(cast(Any, NoBuckets()), Verifier(find), registry=registry, **options)
 
 
 @pytest.fixture
@@ -243,8 +255,11 @@ class TestRequests:
 
     async def test_a_preflight_is_refused_as_without_cors(self, door: S3Door) -> None:
         origin = (b"origin", b"https://example.com")
-        exchange = await play(door, "OPTIONS", b"/b/k", headers=[(b"host", b"s3.test"), origin])
-        assert (exchange.status, code(exchange)) == (403, "AccessForbidden")
+        for path in (b"/b/k", b"/"):
+            exchange = await play(door, "OPTIONS", path, headers=[(b"host", b"s3.test"), origin])
+            assert (exchange.status, code(exchange)) == (403, "AccessForbidden")
+        exchange = await play(door, "OPTIONS", b"/b/%FF", headers=[(b"host", b"s3.test"), origin])
+        assert (exchange.status, code(exchange)) == (400, "InvalidURI")
         exchange = await play(door, "OPTIONS", b"/b/k", headers=[(b"host", b"s3.test")])
         assert (exchange.status, code(exchange)) == (400, "BadRequest")
 

@@ -1,0 +1,77 @@
+"""Cross-origin resource sharing: which rule of a bucket lets a page of another origin ask. Pure values.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+METHODS = ("GET", "PUT", "HEAD", "POST", "DELETE")
+"""The methods that a rule may allow."""
+ANYBODY = "*"
+MAX_REQUESTED = 256
+"""A request for leave to send more headers than this is allowed by no rule: browsers ask for a few."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorsRule:
+    """One rule. Origins and headers may hold one ``*``, which stands for any text, also for none."""
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...]
+    headers: tuple[str, ...] = ()
+    """Those that a request may bring, in any case."""
+    exposed: tuple[str, ...] = ()
+    """Headers of the answer that the page may see."""
+    max_age: int | None = None
+    """Seconds for which a browser may remember the answer to a preflight."""
+    id: str | None = None
+
+    @property
+    def allows_anybody(self) -> bool:
+        """Whether pages of every origin may ask; they must not send then what tells who the user is."""
+        return ANYBODY in self.origins
+
+
+class CorsRules:
+    """The rules of a bucket, compiled."""
+
+    def __init__(self, rules: Iterable[CorsRule]) -> None:
+        self.rules = tuple(rules)
+        self._compiled = [(rule, _expression(rule.origins), _expression(rule.headers, re.I)) for rule in self.rules]
+
+    def match(self, origin: str, method: str, headers: Sequence[str] = ()) -> CorsRule | None:
+        """The first rule that lets a page of ``origin`` send ``method`` with ``headers``; None where none does.
+
+        Origins and methods are compared in their case, headers in any.
+        """
+        if len(headers) > MAX_REQUESTED:
+            return None
+        for rule, of_origin, of_header in self._compiled:
+            if method in rule.methods and of_origin.fullmatch(origin) and all(map(of_header.fullmatch, headers)):
+                return rule
+        return None
+
+
+def _expression(patterns: Iterable[str], flags: int = 0) -> re.Pattern[str]:
+    """What any of the patterns matches; nothing where there are none."""
+    choices = [re.escape(pattern).replace(r"\*", ".*") for pattern in patterns]
+    return re.compile("|".join(choices) if choices else r"(?!)", flags | re.DOTALL)
+
+
+def dump(rules: Sequence[CorsRule]) -> str:
+    return json.dumps([asdict(rule) for rule in rules])
+
+
+def load(text: str) -> CorsRules:
+    return CorsRules(_load_rule(told) for told in json.loads(text))
+
+
+def _load_rule(told: Mapping[str, Any]) -> CorsRule:
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    return CorsRule(**values)
