@@ -14,6 +14,7 @@ import socket
 import time
 import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import boto3
@@ -36,6 +37,7 @@ from conformance.gateway import running_gateway
 KEYS = st.sampled_from(["a", "a/b", "a/c/d", "a//", "b", "ü +%", "z" * 40])
 BODIES = st.one_of(st.binary(max_size=8), st.sampled_from([b"same", b"x" * 70_000]))
 PICKS = st.integers(0, 50)
+START = datetime.now(UTC).replace(microsecond=0)
 STEPS_PER_SEQUENCE, SEQUENCES = 50, 50
 
 
@@ -48,6 +50,10 @@ class Version:
     """None for a delete marker."""
     etag: str
     tags: dict[str, str] = field(default_factory=dict)
+    held: bool = False
+    """Whether it is under a legal hold."""
+    until: datetime | None = None
+    """The end of its retention, in GOVERNANCE mode."""
 
 
 def md5(body: bytes) -> Any:
@@ -64,17 +70,18 @@ def outcome(call: Any, **arguments: Any) -> tuple[int, str, dict[str, Any]]:
 
 
 class VersionedBucket(RuleBasedStateMachine):
-    """One bucket and its model: versions by key, the latest first."""
+    """One bucket and its model: versions by key, the latest first. Some buckets have object lock."""
 
     client: BaseClient
     steps: ClassVar[int] = 0
 
-    @initialize()
-    def make(self) -> None:
+    @initialize(locking=st.booleans())
+    def make(self, locking: bool) -> None:
         self.bucket = f"model-{uuid.uuid4().hex[:20]}"
-        self.client.create_bucket(Bucket=self.bucket)
+        self.client.create_bucket(Bucket=self.bucket, ObjectLockEnabledForBucket=locking)
+        self.locking = locking
         self.keys: dict[str, list[Version]] = {}
-        self.status: str | None = None
+        self.status: str | None = "Enabled" if locking else None
 
     @invariant()
     def count(self) -> None:
@@ -109,9 +116,15 @@ class VersionedBucket(RuleBasedStateMachine):
 
     @rule(status=st.sampled_from(["Enabled", "Suspended"]))
     def set_versioning(self, status: str) -> None:
-        self.client.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": status})
-        self.status = status
-        assert self.client.get_bucket_versioning(Bucket=self.bucket)["Status"] == status
+        told = outcome(
+            self.client.put_bucket_versioning, Bucket=self.bucket, VersioningConfiguration={"Status": status}
+        )
+        if self.locking and status == "Suspended":
+            assert told[:2] == (409, "InvalidBucketState")
+        else:
+            assert told[0] == 200
+            self.status = status
+        assert self.client.get_bucket_versioning(Bucket=self.bucket)["Status"] == self.status
 
     @rule(key=KEYS, body=BODIES, condition=st.sampled_from([None, "absent", "same", "other"]))
     def put(self, key: str, body: bytes, condition: str | None) -> None:
@@ -149,17 +162,27 @@ class VersionedBucket(RuleBasedStateMachine):
             assert answer["DeleteMarker"] is True
             self.write(key, None, answer, "")
 
-    @rule(key=KEYS, number=PICKS, many=st.booleans())
-    def delete_version(self, key: str, number: int, many: bool) -> None:
+    @rule(key=KEYS, number=PICKS, many=st.booleans(), bypass=st.booleans())
+    def delete_version(self, key: str, number: int, many: bool, bypass: bool) -> None:
         version = self.pick(key, number)
         version_id = version.id if version else "null"
+        options = {"BypassGovernanceRetention": True} if bypass else {}
+        locked = version is not None and (version.held or (version.until is not None and not bypass))
         if many:
             objects = {"Objects": [{"Key": key, "VersionId": version_id}]}
-            answer = self.client.delete_objects(Bucket=self.bucket, Delete=objects)
+            answer = self.client.delete_objects(Bucket=self.bucket, Delete=objects, **options)
+            if locked:
+                assert [error["Code"] for error in answer["Errors"]] == ["AccessDenied"]
+                return
             assert [entry["VersionId"] for entry in answer["Deleted"]] == [version_id] and "Errors" not in answer
             marker = answer["Deleted"][0].get("DeleteMarker", False)
         else:
-            answer = self.client.delete_object(Bucket=self.bucket, Key=key, VersionId=version_id)
+            status, code, answer = outcome(
+                self.client.delete_object, Bucket=self.bucket, Key=key, VersionId=version_id, **options
+            )
+            assert (status, code) == ((403, "AccessDenied") if locked else (204, ""))
+            if locked:
+                return
             marker = answer.get("DeleteMarker", False)
         assert marker == (version is not None and version.body is None)
         if version is not None:
@@ -197,6 +220,39 @@ class VersionedBucket(RuleBasedStateMachine):
             assert status == 200
             version.tags = {"k": value}
 
+    # -- locks
+
+    @precondition(lambda self: self.locking)
+    @rule(key=KEYS, number=PICKS, held=st.booleans())
+    def hold(self, key: str, number: int, held: bool) -> None:
+        version = self.pick(key, number)
+        if version is None or version.body is None:
+            return
+        where = {"Bucket": self.bucket, "Key": key, "VersionId": version.id}
+        self.client.put_object_legal_hold(**where, LegalHold={"Status": "ON" if held else "OFF"})
+        version.held = held
+
+    @precondition(lambda self: self.locking)
+    @rule(key=KEYS, number=PICKS, days=st.integers(1, 3), bypass=st.booleans())
+    def retain(self, key: str, number: int, days: int, bypass: bool) -> None:
+        version = self.pick(key, number)
+        if version is None or version.body is None:
+            return
+        until = START + timedelta(days=days)
+        status, code, _ = outcome(
+            self.client.put_object_retention,
+            Bucket=self.bucket,
+            Key=key,
+            VersionId=version.id,
+            Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until},
+            **({"BypassGovernanceRetention": True} if bypass else {}),
+        )
+        if version.until is not None and until < version.until and not bypass:
+            assert (status, code) == (403, "AccessDenied")
+        else:
+            assert status == 200, (status, code)
+            version.until = until
+
     # -- looking
 
     @rule(key=KEYS)
@@ -228,6 +284,8 @@ class VersionedBucket(RuleBasedStateMachine):
         assert answer["Body"].read() == version.body and answer["ETag"] == version.etag
         assert answer.get("VersionId") == (None if self.status is None else version.id)
         assert answer.get("TagCount", 0) == len(version.tags)
+        assert (answer.get("ObjectLockLegalHoldStatus") == "ON") == version.held
+        assert answer.get("ObjectLockRetainUntilDate") == version.until
 
     @rule(
         prefix=st.sampled_from(["", "a", "a/", "b", "ü"]),
@@ -291,7 +349,10 @@ class VersionedBucket(RuleBasedStateMachine):
                 self.read_version(key, number)
         for key, versions in self.keys.items():
             for version in versions:
-                self.client.delete_object(Bucket=self.bucket, Key=key, VersionId=version.id)
+                where = {"Bucket": self.bucket, "Key": key, "VersionId": version.id}
+                if version.held:
+                    self.client.put_object_legal_hold(**where, LegalHold={"Status": "OFF"})
+                self.client.delete_object(**where, BypassGovernanceRetention=True)
         self.client.delete_bucket(Bucket=self.bucket)
 
 
