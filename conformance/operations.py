@@ -32,6 +32,11 @@ BODY = """
 - A presigned URL that lives longer than a week is refused with 400 `AuthorizationQueryParametersError`
   ([AWS](https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html): at most 604,800 seconds);
   ceph/s3-tests' `test_object_raw_get_x_amz_expires_out_max_range` expects 403.
+- Server access logs: whether the target lets `logging.s3.amazonaws.com` (by its policy) or the log delivery group (by
+  its ACL) write is decided at each delivery, as on AWS, which takes the configuration before the policy. A delivery
+  that is refused is told in the server's log. Log objects are owned by the target's owner. The requester is always a
+  canonical user id. Values of signatures and session tokens in request URIs are written as `REDACTED`. What a delivery
+  writes is not logged itself, nor are Nexus calls; cipher, TLS version, access point and source region are `-`.
 - No mount serves a path, or its store is not mounted: 404 `NoSuchBackend`. A store is full: 507
   `InsufficientCapacity`. SDKs repeat neither by themselves.
 """

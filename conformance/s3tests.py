@@ -90,6 +90,27 @@ CONTRADICTING = {
         "expects 404; torrents ended in 2022, and the gateway says so with NotImplemented:"
         " https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTorrent.html"
     ),
+    "test_put_bucket_logging": (
+        "expects grants to be dropped and a key format that nobody put; AWS gives back what was put:"
+        " https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLogging.html"
+    ),
+    "test_put_bucket_logging_errors": (
+        "expects NoSuchKey for an absent target, which is InvalidTargetBucketForLogging, and that no bucket may log"
+        " into itself, into one that is logged or into one with SSE-S3; all three may be:"
+        " https://docs.aws.amazon.com/AmazonS3/latest/API/API_LoggingEnabled.html"
+    ),
+    "test_bucket_logging_owner": (
+        "puts a policy whose statement has no Resource, which every statement of a bucket policy has:"
+        " https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html"
+    ),
+    "test_put_bucket_logging_permissions": (
+        "puts a policy for a service that does not exist, which is no valid principal:"
+        " https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"
+    ),
+    "test_put_bucket_logging_policy_wildcard": (
+        "logs into a bucket of another account; both buckets must have one owner:"
+        " https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html"
+    ),
 }
 """Tests that AWS's documentation contradicts. They run all the same, and one that passes is told."""
 OTHER_REGION = "eu-west-1"

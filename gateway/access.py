@@ -64,8 +64,10 @@ def authorize(
     key: str | None = None,
     info: ObjectInfo | None = None,
     context: Context = nothing,
-) -> None:
+) -> bool:
     """Raise NotAllowed unless ``principal`` (None: nobody known) may do ``action`` (AWS's name of it) there.
+
+    True where nothing but an ACL allows it.
 
     The actions in ``BY_OBJECT_ACL`` are decided with the object, ``info``, at hand. Whether a key is absent may learn
     who may list the bucket. ``context`` tells a policy's conditions of the request.
@@ -73,18 +75,18 @@ def authorize(
     verdict = _by_policy(principal, action, bucket, key, context)
     if verdict == DENY and not (action in POLICY_ACTIONS and principal is not None and _owns(principal, bucket)):
         raise NotAllowed
-    if not (
-        (principal is not None and _entitled(principal, bucket, info))
-        or (verdict == ALLOW and not _foreign(bucket, info) and not _restricted(principal, bucket))
-        or _granted(principal, action, bucket, info)
-    ):
+    without_acl = (principal is not None and _entitled(principal, bucket, info)) or (
+        verdict == ALLOW and not _foreign(bucket, info) and not _restricted(principal, bucket)
+    )
+    if not without_acl and not _granted(principal, action, bucket, info):
         raise NotAllowed
     if principal is None:
-        return
+        return not without_acl
     if principal.readonly and not action.startswith(_READING):
         raise NotAllowed("The key is read-only.")
     if principal.prefixes:
         _confine(principal, bucket, key)
+    return not without_acl
 
 
 def authorize_part(

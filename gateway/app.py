@@ -25,6 +25,7 @@ from gateway.content import ContentStore
 from gateway.core import Core
 from gateway.generation import Generation
 from gateway.identity import Users
+from gateway.log_delivery import LogDelivery
 from gateway.names import Mounts, Names, StoreFactory
 from gateway.objects import Objects
 from gateway.rpc.app import RpcDoor
@@ -133,9 +134,14 @@ class Application:
             try:
                 core = await stack.enter_async_context(open_core(self._settings))
                 await core.names.current()
+                logs = LogDelivery(core, seconds=self._settings.log_delivery_seconds)
                 verifier = Verifier(core.keyring.find, self._settings.regions)
                 self._s3 = S3Door(
-                    core, verifier, s3_domains=self._settings.s3_domains, admits=core.buckets.open_to_anybody
+                    core,
+                    verifier,
+                    s3_domains=self._settings.s3_domains,
+                    admits=core.buckets.open_to_anybody,
+                    server_logs=logs,
                 )
                 self._rpc = RpcDoor(core)
             except Exception as error:
@@ -144,12 +150,15 @@ class Application:
             collecting = asyncio.create_task(
                 run_forever(core.collector, self._settings.gc_interval, self._settings.gc_grace)
             )
+            delivering = asyncio.create_task(logs.run_forever())
             await send({"type": "lifespan.startup.complete"})
             await receive()
             self._s3.flush_log()
-            collecting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await collecting
+            for task in (collecting, delivering):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            await logs.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -142,6 +142,10 @@ class Names:
                 snapshot.buckets[name] = found
         return found
 
+    def known(self, name: str) -> Bucket | None:
+        """A bucket that this worker has at hand; as it was, should it have changed just now."""
+        return self._snapshot.buckets.get(name)
+
     async def _reload(self) -> None:
         async with self._loading:
             # Read anew, and before the rows: a change in between makes the snapshot look old, never new.

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     content_threads: int = Field(8, ge=1)
     buffer_blocks: int = Field(16, ge=1)
 
+    log_delivery_seconds: float = Field(300.0, gt=0)
+    """How often each worker writes the access logs of buckets that keep one."""
     gc_grace: float = Field(24 * 3600.0, ge=0)
     gc_interval: float = Field(3600.0, gt=0)
     log_level: str = "info"

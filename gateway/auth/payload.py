@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from enum import StrEnum
+from time import perf_counter
 from typing import Any
 
 from gateway import checksums
@@ -127,7 +128,7 @@ class RequestBody:
     the chunk decoder finds. ``sha256`` is left to the reader to check, who hashes anyway; ``read`` does.
     """
 
-    __slots__ = ("_decoder", "_ended", "_receive", "_sized", "length", "sha256", "trailers")
+    __slots__ = ("_decoder", "_ended", "_receive", "_sized", "ended_at", "length", "sha256", "trailers")
 
     def __init__(
         self, receive: Receive, length: int | None, sha256: str | None, sized: bool, decoder: Decoder | None = None
@@ -139,6 +140,8 @@ class RequestBody:
         self._sized = sized
         self._decoder = decoder
         self._ended = not sized or (length == 0 and decoder is None)
+        self.ended_at: float | None = None
+        """When the last byte was here, by ``time.perf_counter``."""
 
     def require_length(self) -> None:
         """Raise MissingContentLength when the request tells neither its length nor that it is streamed."""
@@ -201,7 +204,8 @@ class RequestBody:
         message = await self._receive()
         if message["type"] != "http.request":
             raise IncompleteBody
-        self._ended = not message.get("more_body", False)
+        if not message.get("more_body", False):
+            self._ended, self.ended_at = True, perf_counter()
         body: bytes = message.get("body", b"")
         return body
 

@@ -12,13 +12,12 @@ import base64
 import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
-from random import getrandbits
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from gateway.auth.payload import RequestBody
 from gateway.auth.sigv4 import IN_QUERY, RequestHead, Verifier
 from gateway.errors import BucketNotFound
+from gateway.log_delivery import LogDelivery
 from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
 from gateway.s3.access_log import AccessLog
 from gateway.s3.call import Answer, Call
@@ -38,6 +37,8 @@ from gateway.s3.operations.registry import REGISTRY, Registry
 from gateway.s3.parse import header_map, hoisted, parse_query, split_path
 from gateway.s3.render import Body, Response
 from gateway.s3.route import Routes
+from gateway.s3.server_log import Headers, keep_record
+from gateway.s3.visit import Visit
 
 if TYPE_CHECKING:
     from gateway.core import Core
@@ -56,24 +57,6 @@ LINGER_BYTES = 64 * 1024
 log = logging.getLogger("nexus.s3")
 
 
-class _Visit:
-    """What is known of a request while it is served; most of it for the log line."""
-
-    __slots__ = ("allowance", "body", "headers", "method", "operation", "request_id", "sent", "status", "user")
-
-    def __init__(self, scope: Scope) -> None:
-        self.request_id = f"{getrandbits(64):016X}"
-        self.method: str = scope["method"]
-        self.headers: Mapping[bytes, bytes] = {}
-        self.allowance: Sequence[tuple[bytes, bytes]] = ()
-        """What lets the page that asks see the answer, whatever that is."""
-        self.operation = "-"
-        self.user = "-"
-        self.body: RequestBody | None = None
-        self.status = 0
-        self.sent = 0
-
-
 class S3Door:
     """Serves S3 over ``core`` to whoever ``verifier`` knows, path-style and, below ``s3_domains``, by host name."""
 
@@ -87,6 +70,7 @@ class S3Door:
         max_xml_bytes: int = MAX_XML_BYTES,
         registry: Registry = REGISTRY,
         access_log: AccessLog | None = None,
+        server_logs: LogDelivery | None = None,
     ) -> None:
         self._core = core
         self._verifier = verifier
@@ -94,6 +78,7 @@ class S3Door:
         self._admits = admits
         self._max_xml_bytes = max_xml_bytes
         self._access_log = access_log or AccessLog()
+        self._server_logs = server_logs
         self._routes = Routes(operations().values())
         self._endpoints = compile_endpoints(operations(), registry.handlers)
         # AWS's second request id tells the machine; ours tells the process.
@@ -105,8 +90,8 @@ class S3Door:
         self._access_log.flush()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = perf_counter()
-        visit = _Visit(scope)
+        visit = Visit(scope)
+        headers: Headers = []
         try:
             try:
                 status, headers, body = await self._answer(visit, scope, receive)
@@ -117,19 +102,22 @@ class S3Door:
             headers += ((b"x-amz-request-id", visit.request_id.encode()), self._host_id_header)
             if await _leaves_much_unread(visit):
                 headers.append((b"connection", b"close"))
+            visit.answered = perf_counter()
             await _send(visit, receive, send, headers, body)
         finally:
+            if self._server_logs is not None:
+                await self._keep_record(self._server_logs, visit, scope, headers)
             if self._access_log.enabled:
                 self._access_log.write(
                     visit.operation,
                     visit.user,
                     visit.status,
                     visit.sent,
-                    perf_counter() - started,
+                    perf_counter() - visit.started,
                     visit.request_id,
                 )
 
-    async def _answer(self, visit: _Visit, scope: Scope, receive: Receive) -> Response:
+    async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
         raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         headers = visit.headers = header_map(raw_headers)
         if visit.method == "OPTIONS":  # browsers send preflights without credentials
@@ -138,12 +126,14 @@ class S3Door:
         if headers.get(b"origin"):
             visit.allowance = await self._allowance(visit, scope)
         raw_path, raw_query = scope["raw_path"], scope["query_string"]
-        identity = await self._verifier.verify(RequestHead(visit.method, raw_path, raw_query, raw_headers))
+        identity = visit.identity = await self._verifier.verify(
+            RequestHead(visit.method, raw_path, raw_query, raw_headers)
+        )
         if identity.principal is not None:
             visit.user = identity.principal.user_id
         else:
             await self._admit_nobody(visit, scope)
-        bucket, key = self._place(scope, headers)
+        bucket, key = visit.bucket, visit.key = self._place(scope, headers)
         query = parse_query(raw_query)
         told = headers if identity.auth_type != IN_QUERY else hoisted(query, headers)
         level = self._routes.level(bucket, key)
@@ -154,7 +144,7 @@ class S3Door:
             raise NotImplemented_(f"{operation.name} is not implemented", Operation=operation.name)
         visit.body = body = identity.payload.open(receive, headers)
         members = endpoint.parse(bucket, key, query, told)
-        call = Call(
+        call = visit.call = Call(
             operation=operation,
             principal=identity.principal,
             core=self._core,
@@ -186,14 +176,23 @@ class S3Door:
         """The bucket and the key of a request. Raises InvalidURI."""
         return split_path(scope["raw_path"], self._bucket_of(headers.get(b"host", b"")))
 
-    async def _allowance(self, visit: _Visit, scope: Scope) -> Sequence[tuple[bytes, bytes]]:
+    async def _allowance(self, visit: Visit, scope: Scope) -> Sequence[tuple[bytes, bytes]]:
         try:
             bucket, _ = self._place(scope, visit.headers)
         except InvalidURI:
             return ()  # refused in its turn
         return await allowance(self._core, bucket, visit.method, visit.headers) if bucket else ()
 
-    async def _admit_nobody(self, visit: _Visit, scope: Scope) -> None:
+    async def _keep_record(self, logs: LogDelivery, visit: Visit, scope: Scope, headers: Headers) -> None:
+        """Note the request in the access logs of the buckets that keep one."""
+        if not visit.bucket:  # refused before its path was read
+            try:
+                visit.bucket, visit.key = self._place(scope, visit.headers)
+            except InvalidURI:
+                return
+        await keep_record(logs, visit, scope, headers, self._host_id)
+
+    async def _admit_nobody(self, visit: Visit, scope: Scope) -> None:
         """Raise AccessDenied for a request without credentials where nothing may be open to it."""
         if self._admits is None:
             raise AccessDenied
@@ -219,8 +218,9 @@ class S3Door:
                 return name[: -len(domain)].decode("latin-1")
         return None
 
-    def _refuse(self, visit: _Visit, error: Exception) -> Response:
+    def _refuse(self, visit: Visit, error: Exception) -> Response:
         answer = to_s3_error(error)
+        visit.error = answer.code
         if isinstance(answer, InternalError):
             log.error("request %s failed", visit.request_id, exc_info=error)
         headers = list(answer.headers)
@@ -243,7 +243,7 @@ async def _render(endpoint: Endpoint, outcome: Mapping[str, Any] | Answer) -> Re
     return status, headers, body
 
 
-async def _leaves_much_unread(visit: _Visit) -> bool:
+async def _leaves_much_unread(visit: Visit) -> bool:
     """Whether so much of the request is still to come that the connection is better closed.
 
     After ``Expect: 100-continue`` any unread body is too much: the client may never send it, and then its next
@@ -260,7 +260,7 @@ async def _leaves_much_unread(visit: _Visit) -> bool:
     return not length.isdigit() or int(length) > LINGER_BYTES
 
 
-async def _send(visit: _Visit, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]], body: Body) -> None:
+async def _send(visit: Visit, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]], body: Body) -> None:
     start = {"type": "http.response.start", "status": visit.status, "headers": headers}
     if isinstance(body, bytes):
         await send(start)
@@ -278,7 +278,7 @@ async def _send(visit: _Visit, receive: Receive, send: Send, headers: list[tuple
         await _close(body)
 
 
-async def _stream(visit: _Visit, receive: Receive, send: Send, chunks: AsyncIterator[bytes]) -> None:
+async def _stream(visit: Visit, receive: Receive, send: Send, chunks: AsyncIterator[bytes]) -> None:
     """Send chunk by chunk, until the end or until the client is gone (``send`` alone would not tell)."""
     departure: asyncio.Task[None] | None = None
     try:

@@ -6,12 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gateway.bucket_configs import LOGGING
 from gateway.s3.model import Operation
-from gateway.types import Principal
+from gateway.types import Bucket, Principal
 
 if TYPE_CHECKING:
     from gateway.auth.payload import RequestBody
     from gateway.core import Core
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a request did besides what it is called after: it has a line of its own in access logs."""
+
+    bucket: Bucket
+    action: str
+    key: str
+    status: int
+    error: str
+    size: int | None
+    version_id: str
 
 
 @dataclass(slots=True)
@@ -41,6 +55,26 @@ class Call:
     """What the handler is called with, and what it need not take."""
     charged: bool = False
     """Whether the answer tells the requester that they pay."""
+    acl_required: bool = False
+    """Whether nothing but an ACL allowed the request."""
+    notes: list[Note] | None = None
+
+    def note(
+        self,
+        bucket: Bucket,
+        action: str,
+        key: str,
+        status: int,
+        error: str = "",
+        *,
+        size: int | None = None,
+        version_id: str | None = None,
+    ) -> None:
+        """Leave word for the access log of a bucket, if it keeps one, of what this request does there besides."""
+        if LOGGING in bucket.configs:
+            if self.notes is None:
+                self.notes = []
+            self.notes.append(Note(bucket, action, key, status, error, size, version_id or ""))
 
 
 @dataclass(slots=True, frozen=True)

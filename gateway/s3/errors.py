@@ -186,6 +186,18 @@ class InvalidBucketName(S3Error):
     message = "The specified bucket is not valid."
 
 
+class InvalidTargetBucketForLogging(S3Error):
+    status = 400
+    message = "The target bucket for logging does not exist"
+
+
+class CrossLocationLoggingProhibitted(S3Error):
+    """Spelled as AWS spells it."""
+
+    status = 403
+    message = "Cross S3 location logging not allowed. "
+
+
 class InvalidLocationConstraint(S3Error):
     status = 400
     message = "The specified location-constraint is not valid"

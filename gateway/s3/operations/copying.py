@@ -245,4 +245,7 @@ async def open_source(call: Call, copy_source: str, expected_owner: str | None) 
         raise InvalidRequest(
             "The source of a copy request may not specifically refer to a delete marker by version id."
         ) from None
+    if bucket.configs:
+        read = "REST.COPY.OBJECT_GET" if call.operation.name == "CopyObject" else "REST.COPY.PART_GET"
+        call.note(bucket, read, key, 200, size=info.size, version_id=version_id)
     return Source(bucket, info, version_id)

@@ -98,15 +98,17 @@ async def acl_from_document(call: Call, document: dict[str, Any], owner: str) ->
         raise MalformedACLError
     if told != owner:
         raise AccessDenied
-    found = []
-    for entry in document["Grants"]:
-        grantee, permission = entry.get("Grantee") or {}, entry.get("Permission")
-        kind: str = grantee.get("Type", "")
-        value = grantee.get(_VALUES.get(kind, ""))
-        if value is None or permission not in acls.PERMISSIONS:
-            raise MalformedACLError
-        found.append(await _grant(call, kind, value, permission))
-    return _bounded(found)
+    return _bounded([await grant_from_document(call, entry, acls.PERMISSIONS) for entry in document["Grants"]])
+
+
+async def grant_from_document(call: Call, entry: dict[str, Any], permissions: frozenset[str]) -> Grant:
+    """One grant of a document. Raises MalformedACLError, and for a grantee who does not exist."""
+    grantee, permission = entry.get("Grantee") or {}, entry.get("Permission")
+    kind: str = grantee.get("Type", "")
+    value = grantee.get(_VALUES.get(kind, ""))
+    if value is None or permission not in permissions:
+        raise MalformedACLError
+    return await _grant(call, kind, value, permission)
 
 
 def _bounded(grants: Iterable[Grant]) -> Acl:
@@ -153,11 +155,15 @@ async def shown_acl(call: Call, bucket: Bucket, owner_id: str, acl: Acl | None) 
     """An ACL as an answer, with its owner."""
     off = bucket.ownership == acls.ENFORCED
     owner = await owner_of(call, bucket.owner_id if off else owner_id)
-    shown: dict[str, dict[str, str]] = {owner["ID"]: owner}
-    grants = []
-    # Groups come first, whatever the order in which they were granted.
     found = acls.effective(None if off else acl, owner["ID"])
-    for kind, value, permission in sorted(found, key=lambda grant: grant.kind != acls.GROUP):
+    return {"Owner": owner, "Grants": await shown_grants(call, found, owner)}
+
+
+async def shown_grants(call: Call, grants: Acl, owner: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    """Grants as an answer. Groups come first, whatever the order in which they were granted."""
+    shown: dict[str, dict[str, str]] = {} if owner is None else {owner["ID"]: owner}
+    found = []
+    for kind, value, permission in sorted(grants, key=lambda grant: grant.kind != acls.GROUP):
         if kind == acls.GROUP:
             grantee = {"Type": acls.GROUP, "URI": value}
         else:
@@ -165,5 +171,5 @@ async def shown_acl(call: Call, bucket: Bucket, owner_id: str, acl: Acl | None) 
                 user = await user_of_canonical_id(call.core.catalog, value)
                 shown[value] = {"ID": value, "DisplayName": user.display_name} if user else {"ID": value}
             grantee = {"Type": acls.USER, **shown[value]}
-        grants.append({"Grantee": grantee, "Permission": permission})
-    return {"Owner": owner, "Grants": grants}
+        found.append({"Grantee": grantee, "Permission": permission})
+    return found

@@ -292,12 +292,19 @@ async def delete_objects(
     for item, outcome in zip(wanted, outcomes, strict=True):
         entry = {"Key": item["Key"], "VersionId": item.get("VersionId")}
         if isinstance(outcome, S3Error):
+            _note_removal(call, bucket, item, outcome.status, outcome.code)
             errors.append({**entry, "Code": outcome.code, "Message": outcome.message})
             continue
+        _note_removal(call, bucket, item, 204)
         if outcome.is_marker:
             entry |= {"DeleteMarker": True, "DeleteMarkerVersionId": shown_id(outcome.version_id or "")}
         deleted.append(entry)
     return {"Deleted": [] if Delete.get("Quiet") else deleted, "Errors": errors}
+
+
+def _note_removal(call: Call, bucket: Bucket, item: dict[str, Any], status: int, error: str = "") -> None:
+    if bucket.configs:
+        call.note(bucket, "BATCH.DELETE.OBJECT", item["Key"], status, error, version_id=item.get("VersionId"))
 
 
 async def _delete_one(call: Call, bucket: Bucket, item: dict[str, Any], bypass: bool) -> Removed | S3Error:

@@ -53,7 +53,8 @@ def permit(
 ) -> None:
     """Raise NotAllowed unless the caller may do ``action``; ``version_id`` where the query is not what names it."""
     context = context_of(call, info, version_id=version_id) if POLICY in bucket.configs else nothing
-    authorize(call.principal, action, bucket, key, info, context)
+    if authorize(call.principal, action, bucket, key, info, context):
+        call.acl_required = True
 
 
 def permit_parts(call: Call, bucket: Bucket, key: str, *, tags: bool, acl: bool) -> None:

@@ -1,0 +1,55 @@
+"""A request while it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import getrandbits
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gateway.auth.payload import RequestBody
+    from gateway.auth.sigv4 import Identity
+    from gateway.s3.call import Call
+
+
+class Visit:
+    """What is known of a request while it is served; most of it for the logs."""
+
+    __slots__ = (
+        *(
+            "allowance",
+            "answered",
+            "body",
+            "bucket",
+            "call",
+            "error",
+            "headers",
+            "identity",
+            "key",
+            "method",
+            "operation",
+        ),
+        *("request_id", "sent", "started", "status", "user"),
+    )
+
+    def __init__(self, scope: Mapping[str, Any]) -> None:
+        self.request_id = f"{getrandbits(64):016X}"
+        self.started = perf_counter()
+        self.method: str = scope["method"]
+        self.headers: Mapping[bytes, bytes] = {}
+        self.allowance: Sequence[tuple[bytes, bytes]] = ()
+        """What lets the page that asks see the answer, whatever that is."""
+        self.bucket = ""
+        self.key = ""
+        self.operation = "-"
+        self.user = "-"
+        self.identity: Identity | None = None
+        self.body: RequestBody | None = None
+        self.call: Call | None = None
+        self.error = ""
+        """The code of the error that it is answered with."""
+        self.status = 0
+        self.answered = 0.0
+        """When the answer began."""
+        self.sent = 0
