@@ -43,6 +43,7 @@ _OPERATIONS: Mapping[str, str] = {
     "ListObjects": "REST.GET.BUCKET",
     "ListObjectsV2": "REST.GET.BUCKET",
     "ListParts": "REST.GET.UPLOAD",
+    "Preflight": "REST.OPTIONS.PREFLIGHT",
     "PutBucketLifecycleConfiguration": "REST.PUT.LIFECYCLE",
     "PutBucketLogging": "REST.PUT.LOGGING_STATUS",
     "PutBucketNotificationConfiguration": "REST.PUT.NOTIFICATION",
