@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import configparser
+import json
 import os
 import re
 import subprocess
@@ -113,10 +114,17 @@ CONTRADICTING = {
     ),
 }
 """Tests that AWS's documentation contradicts. They run all the same, and one that passes is told."""
+DAY_SECONDS = 5
+CLASSES = {"LUKEWARM": "/lukewarm", "FROZEN": "/frozen"}
+"""Storage classes of our own, each bound to a store: the suite moves objects to classes of the server's, and objects
+so small that AWS would not move them to its own."""
 OTHER_REGION = "eu-west-1"
 EXPECTED = {
     "NEXUS_DEFAULT_OWNERSHIP": "ObjectWriter",  # buckets as AWS made them before April 2023
     "NEXUS_OTHER_REGIONS": f'["{OTHER_REGION}"]',
+    "NEXUS_LIFECYCLE_DAY_SECONDS": str(DAY_SECONDS),
+    "NEXUS_LIFECYCLE_INTERVAL": "1",
+    "NEXUS_STORAGE_CLASSES": json.dumps(CLASSES),
 }
 """Settings that the suite's expectations need."""
 
@@ -160,7 +168,13 @@ def write_configuration(gateway: Gateway, target: Path) -> None:
     for section, person in people.items():
         credentials, user = gateway.user(*person)
         config[section] = _section(credentials, str(user["canonical_id"]), person[1], person[2])
-    config["s3 main"]["api_name"] = OTHER_REGION
+    config["s3 main"].update(
+        {
+            "api_name": OTHER_REGION,
+            "storage_classes": ",".join(CLASSES),
+            "lc_debug_interval": str(DAY_SECONDS),
+        }
+    )
     config["s3 tenant"]["tenant"] = "testx"
     for section in ("iam", "iam root", "iam alt root"):
         config[section] = dict(config["s3 main"])
@@ -188,6 +202,8 @@ def run(checkout: Path, names: list[str], workers: int, python: str) -> dict[str
         shares = [names[index::workers] for index in range(workers)]
         with ExitStack() as stack:
             gateways = [stack.enter_context(running_gateway(environment=EXPECTED)) for _ in range(workers)]
+            for gateway in gateways:
+                _mount_classes(gateway)
             runs = [
                 _start(python, checkout, share, gateway, Path(folder) / str(index))
                 for index, (share, gateway) in enumerate(zip(shares, gateways, strict=True))
@@ -203,6 +219,12 @@ def run(checkout: Path, names: list[str], workers: int, python: str) -> dict[str
                 elif case.find("skipped") is None:
                     outcomes.setdefault(str(case.get("name")).split("[")[0], "passed")
     return outcomes
+
+
+def _mount_classes(gateway: Gateway) -> None:
+    for point in CLASSES.values():
+        store = gateway.data_dir.parent / f"store{point.replace('/', '-')}"
+        gateway.nexus("mounts", "add", point, "local", "--config", f"data_dir={store}")
 
 
 def _start(python: str, checkout: Path, names: list[str], gateway: Gateway, folder: Path) -> subprocess.Popen[bytes]:

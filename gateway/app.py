@@ -70,7 +70,13 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
     catalog = SqliteCatalog(data_dir / CATALOG_FILE, fsync=settings.durability == "fsync")
     factory = _store_factory(settings, master_key)
     generation = Generation(catalog)
-    names = Names(catalog, generation, factory, block_public_access=settings.block_public_access)
+    names = Names(
+        catalog,
+        generation,
+        factory,
+        block_public_access=settings.block_public_access,
+        classes=settings.storage_classes,
+    )
     content = ContentStore(catalog, threads=settings.content_threads, buffer_blocks=settings.buffer_blocks)
     objects = Objects(catalog, names, content, max_copy=settings.max_put_size)
     limits = Limits(

@@ -28,6 +28,14 @@ class BadPolicy(GatewayError):
     """A bucket policy that is none, or that could not be enforced; the message is AWS's."""
 
 
+class UnknownStorageClass(GatewayError):
+    """Neither one of S3's storage classes nor one that is bound to a store here."""
+
+    def __init__(self, storage_class: str) -> None:
+        super().__init__(f"unknown storage class: {storage_class}")
+        self.storage_class = storage_class
+
+
 # -- names
 
 

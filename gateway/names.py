@@ -17,10 +17,18 @@ from backends.base import DEFAULT_SCOPE, BlobStore, GroupedWrites, InlineReads, 
 from gateway.acl import ENFORCED
 from gateway.catalog import config
 from gateway.catalog.base import Catalog
-from gateway.errors import BackendNotFound, BadMount, BucketNotFound, ContentUnavailable
+from gateway.errors import (
+    BackendNotFound,
+    BadMount,
+    BucketNotFound,
+    ContentUnavailable,
+    ReadOnlyMount,
+    UnknownStorageClass,
+)
 from gateway.generation import Generation
 from gateway.mounts import MountTable, bucket_of, check_mount_point
 from gateway.public_access import configs_of_new_bucket
+from gateway.storage_classes import STANDARD, TRANSITIONS
 from gateway.types import Bucket, Mount, Principal, StoreInfo
 
 log = logging.getLogger("nexus.mounts")
@@ -60,10 +68,32 @@ class Snapshot:
     table: MountTable
     stores: Mapping[int, OpenStore]
     buckets: dict[str, Bucket] = field(default_factory=dict)
+    classes: Mapping[str, str] = field(default_factory=dict)
+    """The mount points that storage classes are bound to."""
 
-    def writable(self, bucket: Bucket, key: str) -> OpenStore:
-        """The store that takes new content of a key. Raises BackendNotFound, ReadOnlyMount."""
-        return self.stores[self.table.resolve_writable(f"/{bucket.name}/{key}").store_id]
+    def writable(self, bucket: Bucket, key: str, storage_class: str = STANDARD) -> OpenStore:
+        """The store that takes new content of a key: its path's, or the one its storage class is bound to.
+
+        Raises BackendNotFound, ReadOnlyMount, UnknownStorageClass.
+        """
+        path = f"/{bucket.name}/{key}"
+        mount = self.table.resolve_writable(path)
+        if storage_class != STANDARD:
+            if storage_class in self.classes:
+                mount = self.bound(storage_class, path)
+            elif storage_class not in TRANSITIONS:
+                raise UnknownStorageClass(storage_class)
+        return self.stores[mount.store_id]
+
+    def bound(self, storage_class: str, path: str) -> Mount:
+        """The mount that a bound class places content at. Raises BackendNotFound, ReadOnlyMount."""
+        point = self.classes[storage_class]
+        mount = next((mount for mount in self.table.mounts if mount.mount_point == point), None)
+        if mount is None:
+            raise BackendNotFound(point)
+        if mount.readonly:
+            raise ReadOnlyMount(path, point)
+        return mount
 
     def holding(self, store_id: int, path: str) -> OpenStore:
         """The store that holds a placed content. Raises BackendNotFound while it is not mounted."""
@@ -109,12 +139,19 @@ class Names:
     """The name space: buckets and mounts, cached by generation."""
 
     def __init__(
-        self, catalog: Catalog, generation: Generation, factory: StoreFactory, *, block_public_access: bool = False
+        self,
+        catalog: Catalog,
+        generation: Generation,
+        factory: StoreFactory,
+        *,
+        block_public_access: bool = False,
+        classes: Mapping[str, str] | None = None,
     ) -> None:
         self._catalog = catalog
         self._generation = generation
         self._factory = factory
         self._block_public_access = block_public_access
+        self._classes = classes or {}
         self._opened: dict[int, OpenStore] = {}
         self._snapshot = Snapshot(0, MountTable(()), {})
         self._loading = asyncio.Lock()
@@ -159,7 +196,8 @@ class Names:
             for row in await self._catalog.read(config.load_stores):
                 if row.id in mounted:
                     stores[row.id] = await asyncio.to_thread(self._open, row)
-            self._snapshot = Snapshot(generation, MountTable(mounts), stores)
+            classes = {**self._classes, **await self._catalog.read(config.load_classes)}
+            self._snapshot = Snapshot(generation, MountTable(mounts), stores, classes=classes)
 
     def _open(self, row: config.StoreRow) -> OpenStore:
         settings = self._factory.unseal(row.sealed_config)

@@ -157,7 +157,7 @@ class Objects:
         """Store a body and name it. Everything that can be refused early is, before the body is read."""
         check_key(key)
         snapshot = await self._names.current()
-        store = snapshot.writable(bucket, key)
+        store = snapshot.writable(bucket, key, attributes.storage_class)
         if conditions:
             await self._check_early(bucket, key, conditions)
         stored = await self._content.store(source, store, store.scope_for(bucket), checks)
@@ -193,7 +193,7 @@ class Objects:
                     claim = Claim(snapshot.generation, stored.epoch)
                     return await self._content.name(stored, verbs.put_object, new, stored.blocks, claim)
                 except MountsChanged:
-                    snapshot, bucket = await still_there(self._names, new.bucket, new.key, stored.store)
+                    snapshot, bucket = await still_there(self._names, new, stored.store)
                     new = replace(new, bucket=bucket)
                 except ClaimLost:
                     await self._content.reclaim(stored)
@@ -227,8 +227,9 @@ class Objects:
         check_copy_source(source_conditions, source.etag, source.modified_at)
         if source.size > self._max_copy:
             raise EntityTooLarge(source.size, self._max_copy)
+        attributes = source.attributes if attributes is None else attributes
         snapshot = await self._names.current()
-        store = snapshot.writable(bucket, key)
+        store = snapshot.writable(bucket, key, attributes.storage_class)
         if conditions:
             await self._check_early(bucket, key, conditions)
         new = NewObject(
@@ -237,7 +238,7 @@ class Objects:
             source.content,
             source.etag,
             owner_id,
-            source.attributes if attributes is None else attributes,
+            attributes,
             await self._checksum_of_copy(source, source_bucket, algorithm, snapshot),
             now_ms(),
             conditions,
@@ -252,7 +253,7 @@ class Objects:
             try:
                 return await self._catalog.write(verbs.copy_object, new, source, snapshot.generation)
             except MountsChanged:
-                snapshot, bucket = await still_there(self._names, bucket, key, store)
+                snapshot, bucket = await still_there(self._names, new, store)
                 new = replace(new, bucket=bucket)
         raise Overloaded("the configuration keeps changing")
 
@@ -372,14 +373,14 @@ class Bytes:
         return self._chunks
 
 
-async def still_there(names: Names, bucket: Bucket, key: str, store: OpenStore) -> tuple[Snapshot, Bucket]:
+async def still_there(names: Names, new: NewObject, store: OpenStore) -> tuple[Snapshot, Bucket]:
     """The configuration, and the bucket's, as they are now, if a write that began under others may still go on.
 
     Raises BucketNotFound when the bucket went, Conflict when the key is served by another store now.
     """
     snapshot = await names.current()
-    bucket = await same_bucket(names, bucket)
-    if snapshot.writable(bucket, key).info.id != store.info.id:
+    bucket = await same_bucket(names, new.bucket)
+    if snapshot.writable(bucket, new.key, new.attributes.storage_class).info.id != store.info.id:
         raise Conflict("the mounts of this key changed meanwhile")
     return snapshot, bucket
 

@@ -9,6 +9,10 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.errors import GatewayError
+from gateway.mounts import check_mount_point
+from gateway.storage_classes import check_class_name
+
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 
@@ -45,6 +49,13 @@ class Settings(BaseSettings):
 
     log_delivery_seconds: float = Field(300.0, gt=0)
     """How often each worker writes the access logs of buckets that keep one."""
+
+    storage_classes: dict[str, str] = {}
+    """Mount points by storage class: what is written or moved with the class lies in the store mounted there."""
+    lifecycle_interval: float = Field(3600.0, gt=0)
+    lifecycle_day_seconds: float = Field(86_400.0, gt=0, le=86_400)
+    """What the lifecycle worker takes for a day: shorter to see its rules at work. Answers tell calendar days."""
+
     gc_grace: float = Field(24 * 3600.0, ge=0)
     gc_interval: float = Field(3600.0, gt=0)
     log_level: str = "info"
@@ -58,6 +69,14 @@ class Settings(BaseSettings):
     def regions(self) -> tuple[str, ...]:
         """Every region there is, the gateway's own first."""
         return (self.region, *self.other_regions)
+
+    @field_validator("storage_classes")
+    @classmethod
+    def _bindings(cls, value: dict[str, str]) -> dict[str, str]:
+        try:
+            return {check_class_name(name): check_mount_point(point) for name, point in value.items()}
+        except GatewayError as error:
+            raise ValueError(str(error)) from error
 
     def master_key_text(self) -> str | None:
         return self.master_key.get_secret_value() if self.master_key else None

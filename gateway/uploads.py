@@ -82,7 +82,7 @@ class Uploads:
         check_key(key)
         for _ in range(ATTEMPTS):
             snapshot = await self._names.current()
-            store = snapshot.writable(bucket, key)
+            store = snapshot.writable(bucket, key, attributes.storage_class)
             upload = Upload(
                 secrets.token_urlsafe(48),
                 bucket.id,

@@ -81,6 +81,33 @@ def remove_mount(mount_point: str) -> Program[None]:
     yield BUMP
 
 
+# -- storage classes
+
+
+def load_classes() -> Program[dict[str, str]]:
+    """The mount points that storage classes are bound to, by class."""
+    return dict((yield "SELECT name, mount_point FROM storage_classes ORDER BY name", ()))
+
+
+def bind_class(name: str, mount_point: str, now: int) -> Program[None]:
+    """Bind a storage class to the store at a mount point. Raises MountNotFound."""
+    if not (yield "SELECT 1 FROM mounts WHERE mount_point = ?", (mount_point,)):
+        raise MountNotFound(mount_point)
+    yield (
+        "INSERT INTO storage_classes (name, mount_point, created_at) VALUES (?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET mount_point = excluded.mount_point",
+        (name, mount_point, now),
+    )
+    yield BUMP
+
+
+def unbind_class(name: str) -> Program[bool]:
+    """Forget what a storage class was bound to; whether it was."""
+    found = yield "DELETE FROM storage_classes WHERE name = ? RETURNING 1", (name,)
+    yield BUMP
+    return bool(found)
+
+
 # -- buckets
 
 

@@ -268,6 +268,11 @@ class OwnershipControlsNotFoundError(S3Error):
     message = "The bucket ownership controls were not found"
 
 
+class NoSuchLifecycleConfiguration(S3Error):
+    status = 404
+    message = "The lifecycle configuration does not exist"
+
+
 class NoSuchTagSet(S3Error):
     status = 404
     message = "The TagSet does not exist"
@@ -520,6 +525,7 @@ _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.ContentUnavailable: lambda e: InternalError(),
     domain.StorageFull: lambda e: InsufficientCapacity(),
     domain.Overloaded: lambda e: SlowDown(),
+    domain.UnknownStorageClass: lambda e: InvalidStorageClass(StorageClassRequested=e.storage_class),
     domain.BackendNotFound: lambda e: NoSuchBackend(str(e)),
     domain.ReadOnlyMount: lambda e: AccessDenied(f"Access Denied: the mount at {e.mount_point} is read-only"),
 }

@@ -67,6 +67,12 @@ ROOTS: Mapping[str, str] = {
 UNWRAPPED: Mapping[str, str] = {"GetBucketLocation": "LocationConstraint"}
 """Answers whose root element *is* the member: its text is the root's text."""
 
+FIRST: Mapping[str, tuple[str, ...]] = {
+    # As recorded; the model has them in the order of no wire.
+    "LifecycleRule": ("ID", "Prefix", "Filter", "Status"),
+}
+"""Members, by structure, whose elements come before the others."""
+
 URL_ENCODED = frozenset(
     {"Key", "Prefix", "Delimiter", "Marker", "NextMarker", "StartAfter", "KeyMarker", "NextKeyMarker"}
 )

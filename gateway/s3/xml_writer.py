@@ -59,10 +59,10 @@ def compile_answer(operation: Operation) -> Callable[[Mapping[str, Any]], bytes]
 def _compile_structure(
     members: tuple[Member, ...], name: str, url: bool, others: frozenset[str] = frozenset()
 ) -> Structure:
-    """A function from a structure to its inner XML, in the model's order. ``others`` travel elsewhere."""
+    """A function from a structure to its inner XML, in the wire's order. ``others`` travel elsewhere."""
     fields = tuple(
         (member.name, _compile_element(member, url and (name, member.name) not in quirks.NOT_URL_ENCODED))
-        for member in members
+        for member in _ordered(name, members)
         if not member.attribute
     )
     known = others | {member.name for member in members}
@@ -78,6 +78,11 @@ def _compile_structure(
         return "".join(parts)
 
     return write
+
+
+def _ordered(name: str, members: tuple[Member, ...]) -> list[Member]:
+    first = quirks.FIRST.get(name, ())
+    return sorted(members, key=lambda member: first.index(member.name) if member.name in first else len(first))
 
 
 def _compile_element(member: Member, url: bool) -> Callable[[Any], str]:
@@ -168,7 +173,8 @@ def _quoted(values: Sequence[str]) -> Sequence[str]:
 def _structure_column(shape: Shape, url: bool) -> Column:
     """Rows of one structure, by column where all have the same keys, else one by one."""
     one = _compile_structure(shape.members, shape.name, url)
-    columns = {member.name: _compile_cells(member, url) for member in shape.members if not member.attribute}
+    members = _ordered(shape.name, shape.members)
+    columns = {member.name: _compile_cells(member, url) for member in members if not member.attribute}
 
     def write(rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
         present = rows[0].keys()

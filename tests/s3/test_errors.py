@@ -31,6 +31,7 @@ SAMPLES: dict[type[domain.GatewayError], tuple[Any, ...]] = {
     domain.EntityTooLarge: (2, 1),
     domain.EntityTooSmall: (1, "e", 1, 5),
     domain.InvalidPart: ("u", 1, "e"),
+    domain.UnknownStorageClass: ("NOSUCH",),
     domain.BackendNotFound: ("/b/k",),
     domain.ReadOnlyMount: ("/b/k", "/b"),
 }
@@ -51,6 +52,7 @@ KINDS = [
 
 EXPECTED = {
     domain.BucketNotFound: ("NoSuchBucket", 404),
+    domain.UnknownStorageClass: ("InvalidStorageClass", 400),
     domain.ObjectNotFound: ("NoSuchKey", 404),
     domain.VersionNotFound: ("NoSuchVersion", 404),
     domain.IsDeleteMarker: ("MethodNotAllowed", 405),

@@ -20,28 +20,16 @@ from gateway.s3.errors import (
     InvalidArgument,
     InvalidDigest,
     InvalidRequest,
-    InvalidStorageClass,
     InvalidTag,
     MetadataTooLarge,
 )
+from gateway.storage_classes import STANDARD
 from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo
 from gateway.versioning import parse_version_id, shown_id, versioning_of
 
 MAX_METADATA = 2048
 MAX_TAGS = 10
 MAX_TAG_KEY, MAX_TAG_VALUE = 128, 256
-STORAGE_CLASSES = frozenset(
-    {
-        "STANDARD",
-        "REDUCED_REDUNDANCY",
-        "STANDARD_IA",
-        "ONEZONE_IA",
-        "INTELLIGENT_TIERING",
-        "GLACIER",
-        "DEEP_ARCHIVE",
-        "GLACIER_IR",
-    }
-)
 
 
 async def owner_of(call: Call, user_id: str) -> dict[str, str]:
@@ -93,14 +81,12 @@ def read_conditions(
 def attributes_from(members: Mapping[str, Any], tags: tuple[tuple[str, str], ...] = ()) -> Attributes:
     """The attributes that a put, copy or upload gives an object, by S3's member names.
 
-    Raises MetadataTooLarge, InvalidStorageClass.
+    Raises MetadataTooLarge. Whether the storage class is one, the mounts know.
     """
     metadata: dict[str, str] = members.get("Metadata") or {}
     if sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items()) > MAX_METADATA:
         raise MetadataTooLarge(MaxSizeAllowed=str(MAX_METADATA))
-    storage_class = members.get("StorageClass") or "STANDARD"
-    if storage_class not in STORAGE_CLASSES:
-        raise InvalidStorageClass(StorageClassRequested=storage_class)
+    storage_class = members.get("StorageClass") or STANDARD
     headers = {
         name: value
         for name in ("CacheControl", "ContentDisposition", "ContentLanguage", "Expires")

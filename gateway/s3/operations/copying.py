@@ -23,6 +23,7 @@ from gateway.s3.operations.common import (
     written_version,
 )
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
+from gateway.s3.operations.lifecycle import expiration_member
 from gateway.s3.operations.locking import new_object_lock
 from gateway.s3.operations.multipart import check_part_number, part_checksum
 from gateway.s3.operations.opening import open_bucket, open_object, permit, version_action
@@ -131,6 +132,7 @@ async def copy_object(
         },
         "CopySourceVersionId": source.shown_version(),
         **written_version(info.version_id),
+        **expiration_member(bucket, info),
     }
 
 

@@ -23,6 +23,7 @@ from gateway.s3.operations.common import (
     written_version,
 )
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
+from gateway.s3.operations.lifecycle import abort_members, expiration_member
 from gateway.s3.operations.listing import Owners, common_prefixes, page_size
 from gateway.s3.operations.locking import new_object_lock
 from gateway.s3.operations.opening import open_bucket, open_object
@@ -80,6 +81,7 @@ async def create_multipart_upload(
         "UploadId": upload.id,
         "ChecksumAlgorithm": upload.checksum_algorithm,
         "ChecksumType": upload.checksum_type,
+        **abort_members(bucket, upload),
     }
 
 
@@ -196,7 +198,11 @@ async def complete_multipart_upload(
         size=MpuObjectSize,
         conditions=WriteConditions(IfMatch, IfNoneMatch),
     )
-    return _completion(call, Bucket, Key, info.etag, info.checksum) | written_version(info.version_id)
+    return {
+        **_completion(call, Bucket, Key, info.etag, info.checksum),
+        **written_version(info.version_id),
+        **expiration_member(bucket, info),
+    }
 
 
 def _chosen_parts(call: Call, upload_id: str, parts: list[dict[str, Any]]) -> list[ChosenPart]:
@@ -275,6 +281,7 @@ async def list_parts(
         "StorageClass": upload.attributes.storage_class,
         "ChecksumAlgorithm": upload.checksum_algorithm,
         "ChecksumType": upload.checksum_type,
+        **abort_members(bucket, upload),
     }
 
 

@@ -33,6 +33,7 @@ from gateway.s3.operations.common import (
     written_version,
 )
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
+from gateway.s3.operations.lifecycle import expiration_member
 from gateway.s3.operations.locking import new_object_lock
 from gateway.s3.operations.opening import expect_owner, open_bucket, open_for, open_object, permit
 from gateway.s3.operations.registry import operation
@@ -92,7 +93,12 @@ async def put_object(
         lock=lock,
         conditions=WriteConditions(IfMatch, IfNoneMatch),
     )
-    return {"ETag": quoted(info.etag), **checksum_members(info.checksum), **written_version(info.version_id)}
+    return {
+        "ETag": quoted(info.etag),
+        **checksum_members(info.checksum),
+        **written_version(info.version_id),
+        **expiration_member(bucket, info),
+    }
 
 
 @operation
@@ -122,7 +128,8 @@ async def get_object(
     opened = await call.core.objects.open(bucket, Key, info, span)
     if opened.info is not info:  # overwritten and collected since: answer with what is there now
         info = opened.info
-        result = {**object_members(bucket, info), **_overrides(locals())}
+        expires = expiration_member(bucket, info) if VersionId is None else {}
+        result = {**object_members(bucket, info), **expires, **_overrides(locals())}
         result["ContentLength"] = opened.span.stop - opened.span.start
     result["Body"] = opened.body
     return result
@@ -166,6 +173,8 @@ async def _look(
     )
     check_read(conditions, info.etag, info.modified_at)
     result = object_members(bucket, info)
+    if bucket.configs and members["VersionId"] is None:
+        result.update(expiration_member(bucket, info))
     span = ByteRange(0, info.content.size)
     wanted = parse_range(members["Range"]) if members["Range"] is not None else None
     checked = members["ChecksumMode"] == "ENABLED"
