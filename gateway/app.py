@@ -30,6 +30,7 @@ from gateway.names import Mounts, Names, StoreFactory
 from gateway.objects import Objects
 from gateway.rpc.app import RpcDoor
 from gateway.s3.app import S3Door
+from gateway.s3.hosts import Domains
 from gateway.settings import Settings
 from gateway.uploads import Limits, Uploads
 
@@ -118,6 +119,7 @@ class Application:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._websites = Domains(settings.website_domains)
         self._s3: S3Door | None = None
         self._rpc: RpcDoor | None = None
 
@@ -129,10 +131,15 @@ class Application:
             raise RuntimeError(f"no {scope['type']} here")
         assert self._s3 is not None and self._rpc is not None
         path = scope["raw_path"]
-        if path.startswith((RPC_PREFIX, WHOAMI, HEALTH)) and _is_rpc(scope, path):
+        if path.startswith((RPC_PREFIX, WHOAMI, HEALTH)) and self._is_rpc(scope, path):
             await self._rpc(scope, receive, send)
         else:
             await self._s3(scope, receive, send)
+
+    def _is_rpc(self, scope: dict[str, Any], path: bytes) -> bool:
+        """Whether a request on one of the Nexus door's paths is for it: a website may have such pages."""
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        return self._websites.bucket_of(host) is None and _is_rpc(scope, path)
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         await receive()
@@ -146,6 +153,7 @@ class Application:
                     core,
                     verifier,
                     s3_domains=self._settings.s3_domains,
+                    website_domains=self._settings.website_domains,
                     admits=core.buckets.open_to_anybody,
                     server_logs=logs,
                 )

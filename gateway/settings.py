@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """More regions that requests may be signed for and buckets may be made in."""
     s3_domains: tuple[str, ...] = ()
     """Domains whose subdomains are buckets (virtual-hosted style)."""
+    website_domains: tuple[str, ...] = ()
+    """Domains whose subdomains are the websites of buckets."""
     master_key: SecretStr | None = None
     durability: Literal["fsync", "none"] = "fsync"
     default_ownership: Literal["BucketOwnerEnforced", "ObjectWriter"] = "BucketOwnerEnforced"

@@ -31,6 +31,9 @@ def serve(
     s3_domain: Annotated[
         list[str] | None, typer.Option("--s3-domain", help="Serve bucket.DOMAIN too (virtual-hosted style).")
     ] = None,
+    website_domain: Annotated[
+        list[str] | None, typer.Option("--website-domain", help="Serve the websites of buckets at bucket.DOMAIN.")
+    ] = None,
 ) -> None:
     """Start the gateway.
 
@@ -46,6 +49,7 @@ def serve(
         "data_dir": data_dir,
         "workers": workers,
         "s3_domains": tuple(s3_domain) if s3_domain else None,
+        "website_domains": tuple(website_domain) if website_domain else None,
     }
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Mutable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from gateway.auth.payload import UNSIGNED
 from gateway.auth.sigv4 import IN_QUERY, RequestHead, Verifier
 from gateway.errors import BucketNotFound
 from gateway.log_delivery import LogDelivery
@@ -32,6 +33,7 @@ from gateway.s3.errors import (
     error_document,
     to_s3_error,
 )
+from gateway.s3.hosts import Domains
 from gateway.s3.model import operations
 from gateway.s3.operations.registry import REGISTRY, Registry
 from gateway.s3.parse import header_map, hoisted, parse_query, split_path
@@ -39,6 +41,8 @@ from gateway.s3.render import Body, Response
 from gateway.s3.route import Routes
 from gateway.s3.server_log import Headers, keep_record
 from gateway.s3.visit import Visit
+from gateway.s3.website_door import Visitor, WebsiteDoor
+from gateway.website import Origin
 
 if TYPE_CHECKING:
     from gateway.core import Core
@@ -58,7 +62,10 @@ log = logging.getLogger("nexus.s3")
 
 
 class S3Door:
-    """Serves S3 over ``core`` to whoever ``verifier`` knows, path-style and, below ``s3_domains``, by host name."""
+    """Serves S3 over ``core`` to whoever ``verifier`` knows, path-style and, below ``s3_domains``, by host name.
+
+    Below ``website_domains`` buckets are websites, to everybody.
+    """
 
     def __init__(
         self,
@@ -66,6 +73,7 @@ class S3Door:
         verifier: Verifier,
         *,
         s3_domains: tuple[str, ...] = (),
+        website_domains: tuple[str, ...] = (),
         admits: Callable[[str], Awaitable[bool]] | None = None,
         max_xml_bytes: int = MAX_XML_BYTES,
         registry: Registry = REGISTRY,
@@ -74,7 +82,7 @@ class S3Door:
     ) -> None:
         self._core = core
         self._verifier = verifier
-        self._domains = tuple(b"." + domain.lower().strip(".").encode() for domain in s3_domains)
+        self._domains = Domains(s3_domains)
         self._admits = admits
         self._max_xml_bytes = max_xml_bytes
         self._access_log = access_log or AccessLog()
@@ -84,6 +92,8 @@ class S3Door:
         # AWS's second request id tells the machine; ours tells the process.
         self._host_id = base64.b64encode(secrets.token_bytes(48)).decode()
         self._host_id_header = (b"x-amz-id-2", self._host_id.encode())
+        self._website_domains = Domains(website_domains)
+        self._websites = WebsiteDoor(core, self._endpoints, self._host_id) if website_domains else None
 
     def flush_log(self) -> None:
         """Write the log lines of the requests so far."""
@@ -120,11 +130,15 @@ class S3Door:
     async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
         raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         headers = visit.headers = header_map(raw_headers)
+        if self._websites is not None:
+            visit.site = self._website_domains.bucket_of(headers.get(b"host", b""))
         if visit.method == "OPTIONS":  # browsers send preflights without credentials
             visit.operation = "Preflight"
-            return await preflight(self._core, *self._place(scope, headers), headers)
+            return await preflight(self._core, *self._place(visit, scope), headers)
         if headers.get(b"origin"):
             visit.allowance = await self._allowance(visit, scope)
+        if self._websites is not None and visit.site is not None:
+            return await self._websites.answer(self._visitor(visit, scope, receive))
         raw_path, raw_query = scope["raw_path"], scope["query_string"]
         identity = visit.identity = await self._verifier.verify(
             RequestHead(visit.method, raw_path, raw_query, raw_headers)
@@ -133,7 +147,7 @@ class S3Door:
             visit.user = identity.principal.user_id
         else:
             await self._admit_nobody(visit, scope)
-        bucket, key = visit.bucket, visit.key = self._place(scope, headers)
+        bucket, key = visit.bucket, visit.key = self._place(visit, scope)
         query = parse_query(raw_query)
         told = headers if identity.auth_type != IN_QUERY else hoisted(query, headers)
         level = self._routes.level(bucket, key)
@@ -172,13 +186,31 @@ class S3Door:
             answered.append((b"x-amz-request-charged", b"requester"))
         return status, answered, content
 
-    def _place(self, scope: Scope, headers: Mapping[bytes, bytes]) -> tuple[str, str]:
+    def _place(self, visit: Visit, scope: Scope) -> tuple[str, str]:
         """The bucket and the key of a request. Raises InvalidURI."""
-        return split_path(scope["raw_path"], self._bucket_of(headers.get(b"host", b"")))
+        bucket = visit.site if visit.site is not None else self._domains.bucket_of(visit.headers.get(b"host", b""))
+        return split_path(scope["raw_path"], bucket)
+
+    def _visitor(self, visit: Visit, scope: Scope, receive: Receive) -> Visitor:
+        """A request to a website. Raises InvalidURI, and for what the payload's headers have wrong."""
+        visit.operation = "Website"
+        visit.bucket, visit.key = self._place(visit, scope)
+        visit.body = UNSIGNED.open(receive, visit.headers)
+        host = visit.headers.get(b"host", b"").decode("latin-1")
+        return Visitor(
+            visit.method,
+            visit.bucket,
+            visit.key,
+            Origin(scope.get("scheme", "http"), host, scope["query_string"].decode("latin-1")),
+            visit.headers,
+            visit.body,
+            (scope.get("client") or ("",))[0],
+            visit.request_id,
+        )
 
     async def _allowance(self, visit: Visit, scope: Scope) -> Sequence[tuple[bytes, bytes]]:
         try:
-            bucket, _ = self._place(scope, visit.headers)
+            bucket, _ = self._place(visit, scope)
         except InvalidURI:
             return ()  # refused in its turn
         return await allowance(self._core, bucket, visit.method, visit.headers) if bucket else ()
@@ -187,7 +219,7 @@ class S3Door:
         """Note the request in the access logs of the buckets that keep one."""
         if not visit.bucket:  # refused before its path was read
             try:
-                visit.bucket, visit.key = self._place(scope, visit.headers)
+                visit.bucket, visit.key = self._place(visit, scope)
             except InvalidURI:
                 return
         await keep_record(logs, visit, scope, headers, self._host_id)
@@ -196,7 +228,7 @@ class S3Door:
         """Raise AccessDenied for a request without credentials where nothing may be open to it."""
         if self._admits is None:
             raise AccessDenied
-        bucket, key = self._place(scope, visit.headers)
+        bucket, key = self._place(visit, scope)
         try:
             admitted = bool(bucket) and await self._admits(bucket)
         except BucketNotFound:
@@ -206,23 +238,13 @@ class S3Door:
         if not admitted:
             raise AccessDenied
 
-    def _bucket_of(self, host: bytes) -> str | None:
-        """The bucket that a virtual-hosted request names in its host, or None."""
-        if not self._domains:
-            return None
-        name = host.lower()
-        if name.rpartition(b":")[2].isdigit():
-            name = name.rpartition(b":")[0]
-        for domain in self._domains:
-            if name.endswith(domain) and len(name) > len(domain):
-                return name[: -len(domain)].decode("latin-1")
-        return None
-
     def _refuse(self, visit: Visit, error: Exception) -> Response:
         answer = to_s3_error(error)
         visit.error = answer.code
         if isinstance(answer, InternalError):
             log.error("request %s failed", visit.request_id, exc_info=error)
+        if self._websites is not None and visit.site is not None:
+            return self._websites.refusal(answer, visit.method, visit.request_id)
         headers = list(answer.headers)
         if visit.method == "HEAD" or answer.status == 304:
             return answer.status, headers, b""

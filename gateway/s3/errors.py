@@ -258,6 +258,11 @@ class NoSuchCORSConfiguration(S3Error):
     message = "The CORS configuration does not exist"
 
 
+class NoSuchWebsiteConfiguration(S3Error):
+    status = 404
+    message = "The specified bucket does not have a website configuration"
+
+
 class NoSuchPublicAccessBlockConfiguration(S3Error):
     status = 404
     message = "The public access block configuration was not found"
@@ -276,6 +281,18 @@ class NoSuchLifecycleConfiguration(S3Error):
 class NoSuchTagSet(S3Error):
     status = 404
     message = "The TagSet does not exist"
+
+
+class InvalidRedirectLocation(S3Error):
+    status = 400
+    message = "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."
+
+
+class Found(S3Error):
+    """No error: what a website answers for a folder that is asked for without its slash."""
+
+    status = 302
+    message = "Resource Found"
 
 
 class NoSuchBackend(S3Error):

@@ -69,6 +69,8 @@ def operation_name(method: str, operation: str, has_key: bool) -> str:
     known = _OPERATIONS.get(operation)
     if known is not None:
         return known
+    if operation == "Website":
+        return f"WEBSITE.{method}.OBJECT"
     found = _NAME.fullmatch(operation)
     resource = _WORD.sub("_", found["resource"]).upper() if found else ("OBJECT" if has_key else "BUCKET")
     return f"REST.{method}.{resource}"

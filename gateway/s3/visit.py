@@ -30,7 +30,7 @@ class Visit:
             "method",
             "operation",
         ),
-        *("request_id", "sent", "started", "status", "user"),
+        *("request_id", "sent", "site", "started", "status", "user"),
     )
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
@@ -40,6 +40,8 @@ class Visit:
         self.headers: Mapping[bytes, bytes] = {}
         self.allowance: Sequence[tuple[bytes, bytes]] = ()
         """What lets the page that asks see the answer, whatever that is."""
+        self.site: str | None = None
+        """The bucket whose website is visited; None for a request to the REST endpoint."""
         self.bucket = ""
         self.key = ""
         self.operation = "-"

@@ -14,8 +14,9 @@ from tests.e2e.harness import Server, unique
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A gateway as ``nexus serve --init --s3-domain localhost`` leaves it."""
-    running = Server(tmp_path_factory.mktemp("gateway"), ("--s3-domain", "localhost"))
+    """A gateway as ``nexus serve --init --s3-domain localhost --website-domain s3-website.localhost`` leaves it."""
+    options = ("--s3-domain", "localhost", "--website-domain", "s3-website.localhost")
+    running = Server(tmp_path_factory.mktemp("gateway"), options)
     running.start()
     yield running
     running.stop()

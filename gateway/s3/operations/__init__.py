@@ -19,6 +19,7 @@ from gateway.s3.operations import (
     request_payment,
     tagging,
     versioning,
+    website,
 )
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "request_payment",
     "tagging",
     "versioning",
+    "website",
 ]

@@ -19,6 +19,7 @@ from gateway.s3.errors import (
     BadDigest,
     InvalidArgument,
     InvalidDigest,
+    InvalidRedirectLocation,
     InvalidRequest,
     InvalidTag,
     MetadataTooLarge,
@@ -98,7 +99,7 @@ def attributes_from(members: Mapping[str, Any], tags: tuple[tuple[str, str], ...
     redirect = members.get("WebsiteRedirectLocation")
     if redirect is not None:
         if not redirect.startswith(("/", "http://", "https://")):
-            raise InvalidRequest("The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
+            raise InvalidRedirectLocation
         headers["WebsiteRedirectLocation"] = redirect
     return Attributes(members.get("ContentType") or "binary/octet-stream", headers, metadata, storage_class, tags)
 
