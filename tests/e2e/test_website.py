@@ -382,6 +382,8 @@ def test_objects_that_redirect(s3: BaseClient, site: str, visit: Visit) -> None:
     with refused("InvalidRedirectLocation", 400) as seen:
         put(s3, site, "wrong", WebsiteRedirectLocation="javascript:alert(1)")
     assert seen[0].response["Error"]["Message"].startswith("The website redirect location must have a prefix of ")
+    with refused("InvalidRedirectLocation", 400):
+        put(s3, site, "wrong", WebsiteRedirectLocation="/" + "x" * 2048)
     # The REST endpoint shows the object.
     assert s3.get_object(Bucket=site, Key="away")["WebsiteRedirectLocation"] == "https://example.com/a"
 

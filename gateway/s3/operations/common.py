@@ -29,6 +29,7 @@ from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo
 from gateway.versioning import parse_version_id, shown_id, versioning_of
 
 MAX_METADATA = 2048
+MAX_REDIRECT = 2048
 MAX_TAGS = 10
 MAX_TAG_KEY, MAX_TAG_VALUE = 128, 256
 
@@ -100,6 +101,10 @@ def attributes_from(members: Mapping[str, Any], tags: tuple[tuple[str, str], ...
     if redirect is not None:
         if not redirect.startswith(("/", "http://", "https://")):
             raise InvalidRedirectLocation
+        if len(redirect) > MAX_REDIRECT:
+            raise InvalidRedirectLocation(
+                f"The length of website redirect location cannot exceed {MAX_REDIRECT:,} characters."
+            )
         headers["WebsiteRedirectLocation"] = redirect
     return Attributes(members.get("ContentType") or "binary/octet-stream", headers, metadata, storage_class, tags)
 
