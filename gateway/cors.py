@@ -14,8 +14,8 @@ from typing import Any
 METHODS = ("GET", "PUT", "HEAD", "POST", "DELETE")
 """The methods that a rule may allow."""
 ANYBODY = "*"
-MAX_REQUESTED = 256
-"""A request for leave to send more headers than this is allowed by no rule: browsers ask for a few."""
+MAX_ORIGIN, MAX_REQUESTED = 2048, 256
+"""No rule allows a longer origin, or more headers than this: browsers ask for a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class CorsRules:
 
         Origins and methods are compared in their case, headers in any.
         """
-        if len(headers) > MAX_REQUESTED:
+        if len(origin) > MAX_ORIGIN or len(headers) > MAX_REQUESTED:
             return None
         for rule, of_origin, of_header in self._compiled:
             if method in rule.methods and of_origin.fullmatch(origin) and all(map(of_header.fullmatch, headers)):

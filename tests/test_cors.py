@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cors import MAX_REQUESTED, CorsRule, CorsRules, dump, load
+from gateway.cors import MAX_ORIGIN, MAX_REQUESTED, CorsRule, CorsRules, dump, load
 
 GET = ("GET",)
 
@@ -47,6 +47,8 @@ def allows(pattern: str, origin: str) -> bool:
         ("http://[::1]:*", "http://[::1]:80", True),
         ("", "https://example.com", False),
         ("https://a|https://b", "https://b", False),
+        ("*", "o" * MAX_ORIGIN, True),
+        ("*", "o" * (MAX_ORIGIN + 1), False),
     ],
 )
 def test_origins(pattern: str, origin: str, expected: bool) -> None:

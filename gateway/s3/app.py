@@ -138,7 +138,10 @@ class S3Door:
         if headers.get(b"origin"):
             visit.allowance = await self._allowance(visit, scope)
         if self._websites is not None and visit.site is not None:
-            return await self._websites.answer(self._visitor(visit, scope, receive))
+            visitor = self._visitor(visit, scope, receive)
+            answer = await self._websites.answer(visitor)
+            visit.error = visitor.error
+            return answer
         raw_path, raw_query = scope["raw_path"], scope["query_string"]
         identity = visit.identity = await self._verifier.verify(
             RequestHead(visit.method, raw_path, raw_query, raw_headers)

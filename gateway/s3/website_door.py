@@ -32,7 +32,7 @@ _ASKING = frozenset(
 """The headers by which a browser asks for a part, or for news only."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Visitor:
     """A request for a page."""
 
@@ -44,6 +44,8 @@ class Visitor:
     body: RequestBody
     client: str
     request_id: str
+    error: str = ""
+    """The code of the error in whose place something else is shown."""
 
 
 class WebsiteDoor:
@@ -73,7 +75,7 @@ class WebsiteDoor:
         except (S3Error, GatewayError) as error:
             return await self._answer_failure(visitor, bucket, site, to_s3_error(error))
 
-    def refusal(self, error: S3Error, visitor_method: str, request_id: str, nested: S3Error | None = None) -> Response:
+    def refusal(self, error: S3Error, method: str, request_id: str, nested: S3Error | None = None) -> Response:
         """An error as an answer."""
         headers = [*error.headers]
         if error.status == 304:
@@ -81,12 +83,13 @@ class WebsiteDoor:
         headers += (*error_headers(error), (b"content-type", b"text/html; charset=utf-8"))
         page = error_page(error, request_id, self._host_id, nested)
         headers.append((b"content-length", b"%d" % len(page)))
-        return error.status, headers, b"" if visitor_method == "HEAD" else page
+        return error.status, headers, b"" if method == "HEAD" else page
 
     async def _answer_failure(self, visitor: Visitor, bucket: Bucket, site: Website, error: S3Error) -> Response:
         """What a site does about a document that it cannot show. Raises ``error`` where it does nothing."""
         if error.status < 400:
             raise error
+        visitor.error = error.code
         if await self._is_folder(visitor, bucket, site, error):
             raise Found().with_headers((b"location", folder_location(visitor.key).encode()))
         rule = site.rule_after(visitor.key, error.status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import time
@@ -24,7 +25,8 @@ _FIELD = re.compile(r'\[[^]]*\]|"[^"]*"|[^ ]+')
 
 @pytest.fixture(scope="module")
 def logging(new_server: Callable[..., Server]) -> Server:
-    return new_server(NEXUS_LOG_DELIVERY_SECONDS="0.2", NEXUS_OTHER_REGIONS='["eu-west-1"]')
+    settings = {"NEXUS_LOG_DELIVERY_SECONDS": "0.2", "NEXUS_OTHER_REGIONS": '["eu-west-1"]'}
+    return new_server("--website-domain", "sites.test", **settings)
 
 
 @pytest.fixture
@@ -137,6 +139,27 @@ class TestRecords:
             "-",
         )
         assert int(get["sent"]) > 100
+
+    def test_visits_to_a_website_are_told(self, logging: Server, client: BaseClient, source: str, target: str) -> None:
+        site = {"IndexDocument": {"Suffix": "index.html"}, "ErrorDocument": {"Key": "error.html"}}
+        client.put_bucket_website(Bucket=source, WebsiteConfiguration=site)
+        client.put_object(Bucket=source, Key="error.html", Body=b"so sorry")
+        client.delete_public_access_block(Bucket=source)
+        statement = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": ["s3:GetObject", "s3:ListBucket"],
+            "Resource": [f"arn:aws:s3:::{source}", f"arn:aws:s3:::{source}/*"],
+        }
+        client.put_bucket_policy(Bucket=source, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+        _enable(client, source, target)
+        connection = http.client.HTTPConnection("127.0.0.1", logging.port, timeout=5)
+        connection.request("GET", "/absent/", headers={"host": f"{source}.sites.test"})
+        assert connection.getresponse().read() == b"so sorry"
+        connection.close()
+        (told,) = _records(client, target, 1)
+        assert (told["operation"], told["key"], told["status"]) == ("WEBSITE.GET.OBJECT", "absent/", "404")
+        assert (told["error"], told["sent"], told["requester"]) == ("NoSuchKey", "8", "-")
 
     def test_copies_and_batches_have_a_line_for_each_thing_they_do(
         self, client: BaseClient, source: str, target: str
