@@ -32,6 +32,10 @@ BODY = """
 - A presigned URL that lives longer than a week is refused with 400 `AuthorizationQueryParametersError`
   ([AWS](https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html): at most 604,800 seconds);
   ceph/s3-tests' `test_object_raw_get_x_amz_expires_out_max_range` expects 403.
+- Browsers' forms ([POST object](forms.md)) are no operation of the model. Each of their fields has to be named by the
+  policy, as
+  [AWS documents](https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html); ceph/s3-tests'
+  `test_post_object_upload_checksum` sends `x-amz-checksum-sha256` unnamed and expects 204, where AWS answers 403.
 - Server access logs: whether the target lets `logging.s3.amazonaws.com` (by its policy) or the log delivery group (by
   its ACL) write is decided at each delivery, as on AWS, which takes the configuration before the policy. A delivery
   that is refused is told in the server's log. Log objects are owned by the target's owner. The requester is always a

@@ -112,6 +112,10 @@ CONTRADICTING = {
         "logs into a bucket of another account; both buckets must have one owner:"
         " https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html"
     ),
+    "test_post_object_upload_checksum": (
+        "expects a form's x-amz-checksum-sha256 to be taken that no condition of the policy names; each field must be"
+        " named: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html"
+    ),
 }
 """Tests that AWS's documentation contradicts. They run all the same, and one that passes is told."""
 DAY_SECONDS = 5

@@ -1,4 +1,4 @@
-"""Signature Version 4: who sent a request, proven by header or by query.
+"""Signature Version 4: who sent a request, proven by header, by query or by the policy of a form.
 
 One door: every S3 request passes ``Verifier.verify`` before anything of it is acted upon, and nothing that was not
 signed decides: ``host`` and every ``x-amz-*`` header that was sent must be among the signed ones, path and query are
@@ -13,14 +13,13 @@ import hashlib
 import hmac
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from gateway.auth import sigv2
+from gateway.auth import form, sigv2
 from gateway.auth.canonical import (
     canonical_headers,
     canonical_path,
@@ -43,14 +42,14 @@ from gateway.auth.errors import (
     SignatureDoesNotMatch,
     Unsupported,
 )
-from gateway.auth.payload import Payload, anonymous_payload, payload_of
+from gateway.auth.payload import UNSIGNED, Payload, anonymous_payload, payload_of
+from gateway.auth.scope import Scopes, SigningKeys
 from gateway.types import Principal
 
 ALGORITHM = b"AWS4-HMAC-SHA256"
 SIGV4A = b"AWS4-ECDSA-P256-SHA256"
-IN_HEADER, IN_QUERY = "REST-HEADER", "REST-QUERY-STRING"
+IN_HEADER, IN_QUERY, IN_FORM = "REST-HEADER", "REST-QUERY-STRING", "POST"
 MAX_EXPIRES = 7 * 24 * 3600
-CACHED_KEYS = 4096
 
 _UNSIGNED = b"UNSIGNED-PAYLOAD"
 _CONTENT_SHA256 = b"x-amz-content-sha256"
@@ -66,9 +65,7 @@ _SIGNED_PARAMETERS = (
 _CREDENTIAL_PARAMETERS = frozenset(_SIGNED_PARAMETERS[:3]) | _SIGV2_PARAMETERS
 _COMPONENTS = (b"Credential", b"SignedHeaders", b"Signature")
 
-_ACCESS_KEY = re.compile(rb"[!-.0-~]{1,128}").fullmatch
 _AMZ_DATE = re.compile(rb"[0-9]{8}T[0-9]{6}Z").fullmatch
-_DAY = re.compile(rb"[0-9]{8}").fullmatch
 _DIGITS = re.compile(rb"[0-9]{1,10}").fullmatch
 
 
@@ -97,7 +94,7 @@ class Identity:
     principal: Principal | None
     payload: Payload
     auth_type: str = ""
-    """REST-HEADER or REST-QUERY-STRING, as policies call them; empty without a signature."""
+    """REST-HEADER, REST-QUERY-STRING or POST, as policies call them; empty without a signature."""
     signature_version: str = ""
     """AWS4-HMAC-SHA256, or AWS for Version 2."""
     signed_at: float | None = None
@@ -116,26 +113,6 @@ class _Claim(NamedTuple):
     """The value of x-amz-content-sha256."""
 
 
-class _SigningKeys:
-    """Derived keys by access key and scope. A changed secret derives anew."""
-
-    def __init__(self) -> None:
-        self._keys: OrderedDict[tuple[str, bytes], tuple[str, bytes]] = OrderedDict()
-
-    def get(self, access_key: str, secret: str, scope: bytes) -> bytes:
-        entry = self._keys.get((access_key, scope))
-        if entry is not None and entry[0] == secret:
-            self._keys.move_to_end((access_key, scope))
-            return entry[1]
-        key = b"AWS4" + secret.encode()
-        for part in scope.split(b"/"):
-            key = hmac.digest(key, part, "sha256")
-        self._keys[access_key, scope] = (secret, key)
-        if len(self._keys) > CACHED_KEYS:
-            self._keys.popitem(last=False)
-        return key
-
-
 class Verifier:
     """Proves who signed a request. ``find`` tells the credential of an access key, None when there is none.
 
@@ -150,11 +127,10 @@ class Verifier:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._find = find
-        self._regions = tuple(regions)
-        self._scope_tails = frozenset(f"/{region}/s3/aws4_request".encode() for region in regions)
+        self._scopes = Scopes(regions)
         self._max_skew = max_skew_seconds
         self._clock = clock
-        self._keys = _SigningKeys()
+        self._keys = SigningKeys()
 
     async def verify(self, head: RequestHead) -> Identity:
         """The caller, proven; nobody where the request claims nothing. Raises an AuthError in every other case."""
@@ -171,7 +147,7 @@ class Verifier:
         elif authorization is not None:
             claim, auth_type = self._read_header(head.headers, fields, authorization), IN_HEADER
         else:
-            return _anonymous(head.method, fields)
+            return Identity(None, anonymous_payload(fields))
         names = _check_signed(fields, claim.signed)
         request = b"\n".join(
             (
@@ -221,6 +197,40 @@ class Verifier:
         payload = payload_of(claim.content, seed)
         return Identity(credential.principal, payload, auth_type, ALGORITHM.decode(), _amz_moment(claim.timestamp))
 
+    async def verify_form(self, fields: Mapping[str, str]) -> Identity:
+        """Who signed the policy of a form, by its fields (names in lower case); nobody where they claim nothing.
+
+        A policy that is proven is yet to be held against the form. Raises an AuthError.
+        """
+        claim = form.read(fields, self._scopes)
+        if claim is None:
+            return Identity(None, UNSIGNED)
+        moment = self._check_form_date(claim.timestamp) if claim.scope else None
+        credential = await self._find(claim.access_key)
+        secret, owner = (credential.secret, claim.access_key) if credential is not None else ("", "")
+        key = self._keys.get(owner, secret, claim.scope) if claim.scope else secret.encode()
+        matches = hmac.compare_digest(form.sign(claim, key).encode(), claim.signature.encode())
+        if credential is None:
+            raise InvalidAccessKeyId(AWSAccessKeyId=claim.access_key)
+        if not matches:
+            raise form.mismatch(claim)
+        return Identity(credential.principal, UNSIGNED, IN_FORM, claim.version, moment)
+
+    def _check_form_date(self, timestamp: bytes) -> int:
+        """When a form was signed. A signing key, and so what it signed, is valid for a week.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
+        """
+        moment = _amz_moment(timestamp)
+        if moment is None:
+            raise form.bad_date(timestamp)
+        now = self._clock()
+        if moment - now > self._max_skew:
+            raise AccessDenied("Request is not valid yet", ServerTime=_iso(now))
+        if now > moment + MAX_EXPIRES:
+            raise AccessDenied("Request has expired", Expires=_iso(moment + MAX_EXPIRES), ServerTime=_iso(now))
+        return moment
+
     # -- the header
 
     def _read_header(
@@ -234,7 +244,7 @@ class Verifier:
         if b"x-amz-security-token" in fields:
             raise InvalidToken
         credential, signed, signature = _components(rest)
-        access_key, scope = self._scope(credential, _malformed_header)
+        access_key, scope = self._scopes.split(credential, _malformed_header)
         timestamp, moment = _header_time(fields)
         if timestamp[:8] != scope[:8]:
             raise _malformed_header("Invalid credential date. Date is not the same as X-Amz-Date.")
@@ -259,7 +269,7 @@ class Verifier:
             raise Unsupported("AWS4-ECDSA-P256-SHA256 is not implemented")
         if algorithm != ALGORITHM:
             raise AuthorizationQueryParametersError('X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"')
-        access_key, scope = self._scope(parameters[b"X-Amz-Credential"], _malformed_query)
+        access_key, scope = self._scopes.split(parameters[b"X-Amz-Credential"], _malformed_query)
         timestamp = parameters[b"X-Amz-Date"]
         moment = _amz_moment(timestamp)
         if moment is None:
@@ -294,32 +304,6 @@ class Verifier:
             raise AccessDenied("Request is not valid yet", **times)
         if expires <= 0 or now > moment + expires:
             raise AccessDenied("Request has expired", **times)
-
-    # -- both
-
-    def _scope(self, credential: bytes, fault: Callable[..., AuthError]) -> tuple[str, bytes]:
-        """Access key and scope of a credential, checked but for the day."""
-        access_key, _, scope = credential.partition(b"/")
-        if not (_ACCESS_KEY(access_key) and _DAY(scope[:8]) and scope[8:] in self._scope_tails):
-            raise self._scope_fault(access_key, scope, fault)
-        return access_key.decode(), scope
-
-    def _scope_fault(self, access_key: bytes, scope: bytes, fault: Callable[..., AuthError]) -> AuthError:
-        """What is wrong with a credential's scope, in S3's words."""
-        parts = [part.decode("latin-1") for part in scope.split(b"/")]
-        if not _ACCESS_KEY(access_key) or len(parts) != 4:
-            return fault('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
-        day, region, service, terminal = parts
-        if not _DAY(day.encode()):
-            return fault(
-                f'incorrect date format "{day}". This date in the credential must be in the format "yyyyMMdd".'
-            )
-        if region not in self._regions:
-            home = self._regions[0]
-            return fault(f"the region '{region}' is wrong; expecting '{home}'", Region=home)
-        if service != "s3":
-            return fault(f'incorrect service "{service}". This endpoint belongs to "s3".')
-        return fault(f'incorrect terminal "{terminal}". This endpoint uses "aws4_request".')
 
 
 def _components(text: bytes) -> tuple[bytes, bytes, bytes]:
@@ -451,13 +435,6 @@ def _other_scheme(scheme: bytes) -> AuthError:
         return Unsupported("AWS4-ECDSA-P256-SHA256 is not implemented")
     # Whatever follows the scheme may be a secret and is not shown.
     return InvalidArgument("Unsupported Authorization Type", ArgumentName="Authorization")
-
-
-def _anonymous(method: str, fields: Mapping[bytes, bytes]) -> Identity:
-    """Nobody, whose body no signature covers. Raises Unsupported for a form, InvalidRequest for signed chunks."""
-    if method == "POST" and fields.get(b"content-type", b"").lower().startswith(b"multipart/form-data"):
-        raise Unsupported("Uploads by HTML form are not implemented")
-    return Identity(None, anonymous_payload(fields))
 
 
 def _mismatch(claim: _Claim, string: bytes, request: bytes) -> AuthError:

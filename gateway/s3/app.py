@@ -16,12 +16,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gateway.auth.payload import UNSIGNED
-from gateway.auth.sigv4 import IN_QUERY, RequestHead, Verifier
+from gateway.auth.sigv4 import IN_QUERY, Identity, RequestHead, Verifier
 from gateway.errors import BucketNotFound
 from gateway.log_delivery import LogDelivery
 from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
+from gateway.s3 import quirks
 from gateway.s3.access_log import AccessLog
-from gateway.s3.call import Answer, Call
+from gateway.s3.call import Answer, Body, Call
 from gateway.s3.cross_origin import allowance, preflight
 from gateway.s3.documents import verify_document
 from gateway.s3.endpoint import Endpoint, compile_endpoints
@@ -33,11 +34,16 @@ from gateway.s3.errors import (
     error_document,
     to_s3_error,
 )
+from gateway.s3.forms.answer import object_url, posted
+from gateway.s3.forms.fields import posts_form, read_form
+from gateway.s3.forms.framing import boundary_of
+from gateway.s3.forms.headers import object_headers
 from gateway.s3.hosts import Domains
-from gateway.s3.model import operations
+from gateway.s3.model import Operation, operations
 from gateway.s3.operations.registry import REGISTRY, Registry
 from gateway.s3.parse import header_map, hoisted, parse_query, split_path
-from gateway.s3.render import Body, Response
+from gateway.s3.render import Body as Content
+from gateway.s3.render import Response
 from gateway.s3.route import Routes
 from gateway.s3.server_log import Headers, keep_record
 from gateway.s3.visit import Visit
@@ -143,13 +149,10 @@ class S3Door:
             visit.error = visitor.error
             return answer
         raw_path, raw_query = scope["raw_path"], scope["query_string"]
-        identity = visit.identity = await self._verifier.verify(
-            RequestHead(visit.method, raw_path, raw_query, raw_headers)
-        )
-        if identity.principal is not None:
-            visit.user = identity.principal.user_id
-        else:
-            await self._admit_nobody(visit, scope)
+        if visit.method == "POST" and self._is_form(visit, scope):
+            return await self._post_object(visit, scope, receive)
+        identity = await self._verifier.verify(RequestHead(visit.method, raw_path, raw_query, raw_headers))
+        await self._admit(visit, scope, identity)
         bucket, key = visit.bucket, visit.key = self._place(visit, scope)
         query = parse_query(raw_query)
         told = headers if identity.auth_type != IN_QUERY else hoisted(query, headers)
@@ -161,16 +164,61 @@ class S3Door:
             raise NotImplemented_(f"{operation.name} is not implemented", Operation=operation.name)
         visit.body = body = identity.payload.open(receive, headers)
         members = endpoint.parse(bucket, key, query, told)
-        call = visit.call = Call(
+        call = self._call(visit, scope, identity, operation, query, told, members, body)
+        if endpoint.parse_document is not None:
+            document = await body.read(self._max_xml_bytes)
+            verify_document(operation, document, headers, body.trailers)
+            members.update(endpoint.parse_document(document))
+        elif endpoint.stream is not None:
+            members[endpoint.stream] = body
+        return await _handle(endpoint, call, members)
+
+    def _is_form(self, visit: Visit, scope: Scope) -> bool:
+        """Whether a POST is a browser's form: it goes to a bucket, and to none of its sub-resources."""
+        visit.bucket, visit.key = self._place(visit, scope)
+        if not visit.bucket or visit.key or self._routes.names_subresource(parse_query(scope["query_string"])):
+            return False
+        return posts_form(scope["query_string"], visit.headers)
+
+    async def _post_object(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
+        """Store the file of a form: a PutObject whose members are fields, proven by the policy among them."""
+        visit.operation = "PostObject"
+        visit.body = body = UNSIGNED.open(receive, visit.headers)
+        form = await read_form(aiter(body), boundary_of(visit.headers[b"content-type"]), body.length)
+        visit.key = form.key
+        identity = await self._verifier.verify_form(form.values)
+        form.check_policy(visit.bucket)
+        await self._admit(visit, scope, identity)
+        endpoint = self._endpoints[quirks.FORM_OPERATION]
+        headers = object_headers(form, visit.headers)
+        members = endpoint.parse(visit.bucket, visit.key, {}, headers)
+        await form.file.begin()
+        call = self._call(visit, scope, identity, endpoint.operation, {}, headers, members, form.file)
+        in_path = self._domains.bucket_of(visit.headers.get(b"host", b"")) is None
+        location = object_url(visit.key, visit.bucket, call.host, secure=call.secure, in_path=in_path)
+        return posted(form, visit.bucket, location, await _handle(endpoint, call, members))
+
+    def _call(
+        self,
+        visit: Visit,
+        scope: Scope,
+        identity: Identity,
+        operation: Operation,
+        query: Mapping[str, str],
+        headers: Mapping[bytes, bytes],
+        members: Mapping[str, Any],
+        body: Body,
+    ) -> Call:
+        visit.call = Call(
             operation=operation,
             principal=identity.principal,
             core=self._core,
             method=visit.method,
             query=query,
-            headers=told,
+            headers=headers,
             body=body,
             request_id=visit.request_id,
-            host=headers.get(b"host", b"").decode("latin-1"),
+            host=visit.headers.get(b"host", b"").decode("latin-1"),
             secure=scope.get("scheme") == "https",
             client=(scope.get("client") or ("",))[0],
             auth_type=identity.auth_type,
@@ -178,16 +226,7 @@ class S3Door:
             signed_at=identity.signed_at,
             members=members,
         )
-        if endpoint.parse_document is not None:
-            document = await body.read(self._max_xml_bytes)
-            verify_document(operation, document, headers, body.trailers)
-            members.update(endpoint.parse_document(document))
-        elif endpoint.stream is not None:
-            members[endpoint.stream] = body
-        status, answered, content = await _render(endpoint, await endpoint.handler(call, **members))
-        if call.charged:
-            answered.append((b"x-amz-request-charged", b"requester"))
-        return status, answered, content
+        return visit.call
 
     def _place(self, visit: Visit, scope: Scope) -> tuple[str, str]:
         """The bucket and the key of a request. Raises InvalidURI."""
@@ -227,6 +266,14 @@ class S3Door:
                 return
         await keep_record(logs, visit, scope, headers, self._host_id)
 
+    async def _admit(self, visit: Visit, scope: Scope, identity: Identity) -> None:
+        """Let go on who is known, and nobody where something may be open to nobody. Raises AccessDenied."""
+        visit.identity = identity
+        if identity.principal is not None:
+            visit.user = identity.principal.user_id
+        else:
+            await self._admit_nobody(visit, scope)
+
     async def _admit_nobody(self, visit: Visit, scope: Scope) -> None:
         """Raise AccessDenied for a request without credentials where nothing may be open to it."""
         if self._admits is None:
@@ -254,6 +301,13 @@ class S3Door:
         body = error_document(answer, visit.request_id, self._host_id)
         headers += ((b"content-type", b"application/xml"), (b"content-length", b"%d" % len(body)))
         return answer.status, headers, body
+
+
+async def _handle(endpoint: Endpoint, call: Call, members: Mapping[str, Any]) -> Response:
+    status, headers, body = await _render(endpoint, await endpoint.handler(call, **members))
+    if call.charged:
+        headers.append((b"x-amz-request-charged", b"requester"))
+    return status, headers, body
 
 
 async def _render(endpoint: Endpoint, outcome: Mapping[str, Any] | Answer) -> Response:
@@ -285,7 +339,7 @@ async def _leaves_much_unread(visit: Visit) -> bool:
     return not length.isdigit() or int(length) > LINGER_BYTES
 
 
-async def _send(visit: Visit, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]], body: Body) -> None:
+async def _send(visit: Visit, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]], body: Content) -> None:
     start = {"type": "http.response.start", "status": visit.status, "headers": headers}
     if isinstance(body, bytes):
         await send(start)

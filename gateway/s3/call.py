@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.bucket_configs import LOGGING
+from gateway.content import Source
 from gateway.s3.model import Operation
 from gateway.types import Bucket, Principal
 
 if TYPE_CHECKING:
-    from gateway.auth.payload import RequestBody
     from gateway.core import Core
+
+
+class Body(Source, Protocol):
+    """What a request brings to be stored: its own body, or a part of it."""
+
+    def require_length(self) -> None:
+        """Raise MissingContentLength when the request does not tell where the body ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ class Call:
     query: Mapping[str, str]
     headers: Mapping[bytes, bytes]
     """By lower-case name, undecoded."""
-    body: RequestBody
+    body: Body
     request_id: str
     host: str
     """As the Host header says."""

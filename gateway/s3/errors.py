@@ -122,6 +122,16 @@ class MalformedPOSTRequest(S3Error):
     message = "The body of your POST request is not well-formed multipart/form-data."
 
 
+class MaxPostPreDataLengthExceeded(S3Error):
+    status = 400
+    message = "Your POST request fields preceeding the upload file was too large."  # so spelt by AWS
+
+
+class InvalidPolicyDocument(S3Error):
+    status = 400
+    message = "The content of the form does not meet the conditions specified in the policy document."
+
+
 class MissingRequestBodyError(S3Error):
     status = 400
     message = "Request Body is empty"

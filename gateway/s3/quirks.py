@@ -14,6 +14,10 @@ UNREACHABLE: Mapping[str, str] = {
 }
 """Operations that no request to this door means. Their query keys are sub-resources all the same."""
 
+FORM_OPERATION = "PutObject"
+"""The operation whose members a browser's form carries as fields: the model has none for a POST to a bucket, and it is
+neither found in the table of routes nor parsed from headers. See ``gateway.s3.forms``."""
+
 SELECTING_HEADERS = frozenset({b"x-amz-copy-source"})
 """Headers that choose between two operations on one request line: the model only says that CopyObject needs it."""
 

@@ -7,6 +7,7 @@ left out; everything else is written, an empty string as an empty element.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ _JSON_TYPE = (b"content-type", b"application/json")
 _EMPTY = (b"content-length", b"0")
 _LITERAL = frozenset(range(33, 127)) - frozenset(b"=?_")
 """Bytes that stand for themselves in a Q-encoded word."""
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]").search
 PARTIAL_CONTENT, NO_CONTENT = 206, 204
 
 
@@ -124,21 +126,20 @@ def _header_formatter(member: Member) -> Callable[[Any], bytes]:
 
 def _text(value: str) -> bytes:
     """Header text, as UTF-8 beyond ASCII. Raises InvalidArgument for control characters: none may split an answer."""
-    if not value.isprintable() and any(
-        (character < " " and character != "\t") or character == "\x7f" for character in value
-    ):
+    if not value.isprintable() and _CONTROL(value):
         raise InvalidArgument("Header value cannot be represented using ISO-8859-1.", ArgumentValue=value)
     return value.encode("utf-8", "replace")
 
 
 def _emit_metadata(headers: list[tuple[bytes, bytes]], prefix: bytes, pairs: Mapping[str, str]) -> None:
     for name, value in pairs.items():
-        text = _text(value) if value.isascii() else _encoded_word(value)
+        plain = value.isascii() and not _CONTROL(value)
+        text = value.encode() if plain else _encoded_word(value)
         headers.append((prefix + name.lower().encode("latin-1", "replace"), text))
 
 
 def _encoded_word(value: str) -> bytes:
-    """One RFC 2047 word, as AWS answers with metadata beyond ASCII: Q where most is ASCII, else B."""
+    """One RFC 2047 word, as AWS answers with metadata beyond printable ASCII: Q where most is ASCII, else B."""
     raw = value.encode("utf-8", "replace")
     quoted = "".join(["_" if byte == 32 else chr(byte) if byte in _LITERAL else f"={byte:02X}" for byte in raw])
     encoded = base64.b64encode(raw)

@@ -41,6 +41,10 @@ class Routes:
         """Whether a path means the service, a bucket or a key."""
         return "key" if key else "bucket" if bucket else "service"
 
+    def names_subresource(self, query: Mapping[str, str]) -> bool:
+        """Whether a query key says what of a bucket or a key is meant."""
+        return not self._selecting.isdisjoint(query)
+
     def find(self, method: str, level: Level, query: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Operation:
         """The operation of a request whose query keys are decoded and whose header names are lower-case.
 
@@ -97,8 +101,6 @@ class Routes:
             )
         if level != "bucket":
             return MethodNotAllowed(Method=method, ResourceType="OBJECT")
-        if headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data"):
-            return NotImplemented_("Uploads by HTML forms are not implemented", Header="Content-Type")
         return PreconditionFailed(Condition="Bucket POST must be of the enclosure-type multipart/form-data")
 
 

@@ -43,6 +43,7 @@ _OPERATIONS: Mapping[str, str] = {
     "ListObjects": "REST.GET.BUCKET",
     "ListObjectsV2": "REST.GET.BUCKET",
     "ListParts": "REST.GET.UPLOAD",
+    "PostObject": "REST.POST.BUCKET",
     "Preflight": "REST.OPTIONS.PREFLIGHT",
     "PutBucketLifecycleConfiguration": "REST.PUT.LIFECYCLE",
     "PutBucketLogging": "REST.PUT.LOGGING_STATUS",
@@ -223,6 +224,8 @@ def _object_size(visit: Visit, headers: Headers) -> int | None:
         return _size_of_answer(headers)
     if visit.operation in ("PutObject", "UploadPart") and visit.body is not None:
         return visit.body.length
+    if visit.operation == "PostObject" and visit.call is not None:
+        return visit.call.body.length
     return None
 
 

@@ -340,13 +340,6 @@ async def test_signature_version_2_is_refused_in_the_header() -> None:
         await verify(head_of(request))
 
 
-async def test_forms_are_not_implemented() -> None:
-    head = RequestHead("POST", b"/b", b"", [(b"host", b"h"), (b"content-type", b"multipart/form-data; boundary=x")])
-    with pytest.raises(errors.Unsupported) as caught:
-        await verify(head)
-    assert (caught.value.status, caught.value.code) == (501, "NotImplemented")
-
-
 @pytest.mark.parametrize("offset", [-901, 901])
 async def test_clocks_may_differ_by_15_minutes(offset: int) -> None:
     await verify(BASE, lambda: time.time() + offset * 0.98)

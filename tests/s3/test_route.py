@@ -156,9 +156,3 @@ def test_what_is_excused_exists() -> None:
 def test_requests_that_mean_nothing_are_refused(request_line: str, error: type[S3Error]) -> None:
     with pytest.raises(error):
         find(request_line)
-
-
-def test_a_browser_form_is_refused_by_name() -> None:
-    with pytest.raises(NotImplemented_) as caught:
-        find("POST /b", content_type="multipart/form-data; boundary=x")
-    assert caught.value.detail == {"Header": "Content-Type"}
