@@ -26,6 +26,10 @@ class Redirect:
     replace_prefix: str | None = None
     code: int | None = None
 
+    @property
+    def status(self) -> int:
+        return self.code or 301
+
     def location(self, origin: Origin, key: str, prefix: str = "") -> str:
         """The URL for a request of ``key``, which begins with the ``prefix`` that is replaced, if any is."""
         if self.replace_key is not None:

@@ -144,10 +144,7 @@ class S3Door:
         if headers.get(b"origin"):
             visit.allowance = await self._allowance(visit, scope)
         if self._websites is not None and visit.site is not None:
-            visitor = self._visitor(visit, scope, receive)
-            answer = await self._websites.answer(visitor)
-            visit.error = visitor.error
-            return answer
+            return await self._answer_from(self._websites, visit, scope, receive)
         raw_path, raw_query = scope["raw_path"], scope["query_string"]
         if visit.method == "POST" and self._is_form(visit, scope):
             return await self._post_object(visit, scope, receive)
@@ -233,13 +230,12 @@ class S3Door:
         bucket = visit.site if visit.site is not None else self._domains.bucket_of(visit.headers.get(b"host", b""))
         return split_path(scope["raw_path"], bucket)
 
-    def _visitor(self, visit: Visit, scope: Scope, receive: Receive) -> Visitor:
-        """A request to a website. Raises InvalidURI, and for what the payload's headers have wrong."""
+    async def _answer_from(self, websites: WebsiteDoor, visit: Visit, scope: Scope, receive: Receive) -> Response:
         visit.operation = "Website"
         visit.bucket, visit.key = self._place(visit, scope)
         visit.body = UNSIGNED.open(receive, visit.headers)
         host = visit.headers.get(b"host", b"").decode("latin-1")
-        return Visitor(
+        visitor = Visitor(
             visit.method,
             visit.bucket,
             visit.key,
@@ -249,6 +245,9 @@ class S3Door:
             (scope.get("client") or ("",))[0],
             visit.request_id,
         )
+        answer = await websites.answer(visitor)
+        visit.error = visitor.error
+        return answer
 
     async def _allowance(self, visit: Visit, scope: Scope) -> Sequence[tuple[bytes, bytes]]:
         try:

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from gateway.core import Core
     from gateway.s3.render import Response
 
-_ASKING = frozenset(
-    {b"range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"},
-)
+_ASKING = frozenset({b"range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"})
 """The headers by which a browser asks for a part, or for news only."""
 
 
@@ -66,10 +64,10 @@ class WebsiteDoor:
         if site is None:
             raise NoSuchWebsiteConfiguration(BucketName=bucket.name)
         if site.redirect_all is not None:
-            return _redirect(301, site.redirect_all.location(visitor.origin, visitor.key))
+            return _redirect(site.redirect_all.status, site.redirect_all.location(visitor.origin, visitor.key))
         rule = site.rule_before(visitor.key)
         if rule is not None:
-            return _redirect(rule.redirect.code or 301, rule.location(visitor.origin, visitor.key))
+            return _redirect(rule.redirect.status, rule.location(visitor.origin, visitor.key))
         try:
             return await self._get(visitor, site.key_of(visitor.key))
         except (S3Error, GatewayError) as error:
@@ -94,7 +92,7 @@ class WebsiteDoor:
             raise Found().with_headers((b"location", folder_location(visitor.key).encode()))
         rule = site.rule_after(visitor.key, error.status)
         if rule is not None:
-            return _redirect(rule.redirect.code or 301, rule.location(visitor.origin, visitor.key))
+            return _redirect(rule.redirect.status, rule.location(visitor.origin, visitor.key))
         if site.error_key is None or error.status >= 500:
             raise error
         try:
