@@ -49,6 +49,18 @@ def unquote(raw: bytes) -> str:
     return raw.decode()
 
 
+def split_copy_source(header: str) -> tuple[str, str, str | None]:
+    """Bucket, key and version id of an ``x-amz-copy-source``, decoded once. Raises ValueError for what is not UTF-8.
+
+    A ``+`` in it is a space, other than in a path: AWS finds no key under a ``+`` that was not encoded
+    (https://github.com/aws/aws-sdk-js/issues/1821), and clients that encode as forms do rely on it.
+    """
+    path, mark, version = header.partition("?versionId=")
+    text = unquote_to_bytes(path.replace("+", " ")).decode()
+    bucket, _, key = text.removeprefix("/").partition("/")
+    return bucket, key, version if mark else None
+
+
 def split_path(raw_path: bytes, bucket: str | None = None) -> tuple[str, str]:
     """Bucket and key of a raw path; ``bucket`` is given when the host name told it. Keys are opaque data.
 

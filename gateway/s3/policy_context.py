@@ -8,13 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from urllib.parse import unquote
 
 from gateway.access import caller_of
 from gateway.policy import Context
 from gateway.s3.call import Call
 from gateway.s3.operations.common import parse_tag_header
-from gateway.s3.parse import decode_header
+from gateway.s3.parse import decode_header, split_copy_source
 from gateway.types import ObjectInfo
 
 _EXISTING_TAG, _REQUEST_TAG = "s3:existingobjecttag/", "s3:requestobjecttag/"
@@ -77,7 +76,13 @@ def _query(name: str) -> Callable[[Call], list[str] | None]:
 def _copy_source(call: Call) -> list[str] | None:
     """``bucket/key``, in whatever form the header told it."""
     found = _header("x-amz-copy-source")(call)
-    return None if found is None else [unquote(found[0]).removeprefix("/").partition("?versionId=")[0]]
+    if found is None:
+        return None
+    try:
+        bucket, key, _ = split_copy_source(found[0])
+    except UnicodeDecodeError:
+        return found
+    return [f"{bucket}/{key}"]
 
 
 def _username(call: Call) -> str | None:

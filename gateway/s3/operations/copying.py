@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from backends.base import ByteRange
 from gateway import checksums
@@ -28,6 +27,7 @@ from gateway.s3.operations.locking import new_object_lock
 from gateway.s3.operations.multipart import check_part_number, part_checksum
 from gateway.s3.operations.opening import open_bucket, open_object, permit, version_action
 from gateway.s3.operations.registry import operation
+from gateway.s3.parse import split_copy_source
 from gateway.types import Attributes, Bucket, ObjectInfo
 from gateway.versioning import shown_id, versioning_of
 
@@ -222,25 +222,18 @@ def _copy_span(header: str | None, size: int) -> ByteRange:
 async def open_source(call: Call, copy_source: str, expected_owner: str | None) -> Source:
     """The object that ``x-amz-copy-source`` names, once the caller may read it.
 
-    The header is percent-decoded once; that one value decides both access and object.
+    The header is decoded once; that one value decides both access and object.
     """
-    path, mark, version = copy_source.partition("?versionId=")
     try:
-        text = unquote_to_bytes(path).decode()
+        name, key, version_id = split_copy_source(copy_source)
     except UnicodeDecodeError:
-        raise InvalidArgument(
-            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-            ArgumentName="x-amz-copy-source",
-            ArgumentValue=copy_source,
-        ) from None
-    name, _, key = text.removeprefix("/").partition("/")
+        name, key, version_id = "", "", None
     if not name or not key:
         raise InvalidArgument(
             "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
             ArgumentName="x-amz-copy-source",
             ArgumentValue=copy_source,
         )
-    version_id = version if mark else None
     try:
         bucket, info = await open_object(call, "s3:GetObject", name, key, expected_owner, version_id)
     except IsDeleteMarker:
