@@ -181,7 +181,8 @@ def _operation(raw: Mapping[str, Any], shapes: _Shapes) -> Operation:
         outputs=outputs,
         output_payload=output_payload,
         output_root=_output_root(raw, outputs, output_payload),
-        checksum_required=raw.get("httpChecksum", {}).get("requestChecksumRequired", False),
+        checksum_required=raw.get("httpChecksum", {}).get("requestChecksumRequired", False)
+        and name not in quirks.DIGEST_OPTIONAL,
         deprecated=raw.get("deprecated", False),
     )
 

@@ -88,6 +88,15 @@ A space becomes ``%20`` and never ``+``: every SDK decodes that rightly, whether
 NOT_URL_ENCODED = frozenset({("ListObjects", "Prefix")})
 """Members that ``encoding-type=url`` leaves alone all the same: SDKs do not decode version 1's own prefix."""
 
+DIGEST_OPTIONAL = frozenset(
+    {
+        *("PutBucketAcl", "PutObjectAcl", "PutBucketPolicy", "PutBucketVersioning"),
+        *("PutBucketRequestPayment", "PutBucketLogging", "PutBucketWebsite"),
+    }
+)
+"""The model wants a digest of these documents, which SDKs add. AWS takes them without: its documentation's examples
+have none, and s3cmd sends none. https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html"""
+
 TEXT_TIMESTAMPS = frozenset({"Expires", "ResponseExpires"})
 """Timestamps of the model that are text here: AWS stores and returns ``Expires`` as it was sent, date or not."""
 

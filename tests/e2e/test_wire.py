@@ -137,6 +137,24 @@ def test_malformed_xml(raw: Raw, s3: BaseClient, bucket: str, document: bytes) -
     assert keys_of(s3, bucket) == ["key"]
 
 
+def test_documents_that_need_no_digest(raw: Raw, s3: BaseClient, bucket: str) -> None:
+    """s3cmd sends ACLs and policies without Content-MD5, as AWS's documentation does; deletions must have one."""
+    s3.put_object(Bucket=bucket, Key="key", Body=b"x")
+    status, _, acl = raw.send("GET", f"/{bucket}/key", {"acl": ""})
+    assert status == 200
+    for path in (f"/{bucket}/key", f"/{bucket}"):
+        status, _, body = raw.send("PUT", path, {"acl": ""}, body=acl)
+        assert status == 200, body
+    policy = b'{"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": "%s"}]}' % (
+        f"arn:aws:s3:::{bucket}/secret".encode()
+    )
+    status, _, body = raw.send("PUT", f"/{bucket}", {"policy": ""}, body=policy)
+    assert status == 204, body
+    document = b"<Delete><Object><Key>key</Key></Object></Delete>"
+    status, _, body = raw.send("POST", f"/{bucket}", {"delete": ""}, body=document)
+    assert (status, code(body)) == (400, "InvalidRequest"), body
+
+
 def test_keys_in_xml_with_control_characters(raw: Raw, s3: BaseClient, bucket: str) -> None:
     """Without encoding-type=url a listing is still XML that parsers take, and no key is lost from it."""
     for key in ("a\x01b", "a&<b>", "a\nb"):
@@ -217,6 +235,16 @@ def test_the_path_is_what_was_sent(raw: Raw, s3: BaseClient, bucket: str) -> Non
     assert raw.send("PUT", path, body=b"dots")[0] == 200
     assert keys_of(s3, bucket) == ["a/../../b//./c+d%"]
     assert raw.send("GET", path)[2] == b"dots"
+
+
+def test_a_plus_in_a_copy_source_is_a_space(raw: Raw, s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a b+c", Body=b"source")
+    for source in ("a+b%2Bc", "a%20b%2Bc"):
+        headers = {"x-amz-copy-source": f"{bucket}/{source}"}
+        status, _, body = raw.send("PUT", f"/{bucket}/copy", headers=headers)
+        assert status == 200, body
+    status, _, body = raw.send("PUT", f"/{bucket}/copy", headers={"x-amz-copy-source": f"{bucket}/a%20b+c"})
+    assert (status, code(body)) == (404, "NoSuchKey")
 
 
 def test_two_requests_on_one_connection(server: Server, raw: Raw, bucket: str) -> None:
