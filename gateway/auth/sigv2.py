@@ -1,8 +1,8 @@
 """Signature Version 2 in the query, for one purpose: presigned URLs.
 
 boto3 and aws-cli 1 still make them by default for us-east-1. Nothing else of Version 2 is spoken here. It signs less
-than Version 4, so what it leaves out may not be there: a query key that it does not sign refuses the request, and the
-host is not signed, so the bucket has to be in the path.
+than Version 4, so what it leaves out may not be there: a query key that it does not sign refuses the request. The host
+is not signed, but the bucket that it names is.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/RESTAuthentication.html
 """
@@ -58,11 +58,11 @@ def read(pairs: Sequence[tuple[bytes, bytes]]) -> Presigned:
 
 
 def string_to_sign(
-    method: str, raw_path: bytes, pairs: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes], expires: int
+    method: str, path: bytes, pairs: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes], expires: int
 ) -> bytes:
-    """What was signed: method, digest, type, expiry, every ``x-amz-`` header, path and sub-resources."""
+    """What was signed: method, digest, type, expiry, every ``x-amz-`` header, path from the bucket on, its keys."""
     amz = sorted((name, value) for name, value in headers.items() if name.startswith(b"x-amz-"))
-    resource = raw_path
+    resource = path
     signed = sorted(pair for pair in pairs if pair[0] in SIGNED_KEYS)
     if signed:
         resource += b"?" + b"&".join(name + b"=" + value if value else name for name, value in signed)

@@ -77,6 +77,8 @@ class RequestHead:
     raw_path: bytes
     query_string: bytes
     headers: Sequence[tuple[bytes, bytes]]
+    hosted_bucket: str | None = None
+    """The bucket that the host name tells, where it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,8 @@ class Verifier:
         if presigned.expires > now + MAX_EXPIRES + self._max_skew:
             raise AccessDenied("A presigned URL lives for at most a week here", **times)
         credential = await self._find(presigned.access_key)
-        string = sigv2.string_to_sign(head.method, head.raw_path, pairs, fields, presigned.expires)
+        path = head.raw_path if head.hosted_bucket is None else f"/{head.hosted_bucket}".encode() + head.raw_path
+        string = sigv2.string_to_sign(head.method, path, pairs, fields, presigned.expires)
         refusal = sigv2.check(presigned, credential.secret if credential is not None else "", string)
         if credential is None:
             raise InvalidAccessKeyId(AWSAccessKeyId=presigned.access_key)

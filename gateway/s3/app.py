@@ -148,7 +148,8 @@ class S3Door:
         raw_path, raw_query = scope["raw_path"], scope["query_string"]
         if visit.method == "POST" and self._is_form(visit, scope):
             return await self._post_object(visit, scope, receive)
-        identity = await self._verifier.verify(RequestHead(visit.method, raw_path, raw_query, raw_headers))
+        hosted = self._domains.bucket_of(headers.get(b"host", b""))
+        identity = await self._verifier.verify(RequestHead(visit.method, raw_path, raw_query, raw_headers, hosted))
         await self._admit(visit, scope, identity)
         bucket, key = visit.bucket, visit.key = self._place(visit, scope)
         query = parse_query(raw_query)

@@ -265,6 +265,20 @@ def test_urls_presigned_by_version_2(server: Server, bucket: str, client: Callab
         connection.close()
 
 
+def test_urls_presigned_by_version_2_in_virtual_hosted_style(server: Server, s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a/b c", Body=b"hosted")
+    hosted = server.s3(host="localhost", signature_version="s3", s3={"addressing_style": "virtual"})
+    url = urlsplit(hosted.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a/b c"}))
+    hosted.close()
+    assert url.netloc == f"{bucket}.localhost:{server.port}" and "AWSAccessKeyId=" in url.query
+    for host, expected in ((url.netloc, 200), (f"other.localhost:{server.port}", 403)):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        connection.request("GET", f"{url.path}?{url.query}", headers={"Host": host})
+        answer = connection.getresponse()
+        assert (answer.status, answer.read() == b"hosted") == (expected, expected == 200)
+        connection.close()
+
+
 def test_presigned_urls(s3: BaseClient, bucket: str, client: Callable[..., BaseClient]) -> None:
     presigner = client(signature_version="s3v4")
     key = "a b/ü+%&=.txt"
