@@ -1,0 +1,1 @@
+"""A check per client. A module here is found by being here."""
