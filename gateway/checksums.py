@@ -1,4 +1,4 @@
-"""The five checksums of S3 under one small interface, and how those of parts make that of a whole.
+"""The checksums of S3 under one small interface, and how those of parts make that of a whole.
 
 CRCs of a multipart object can be computed from the parts' CRCs and sizes alone. With a CRC read as a polynomial over
 GF(2), appending n bytes multiplies it by x^(8n) modulo the generator; then the CRC of the appended bytes is added.
@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import xxhash
 from awscrt import checksums as crt
 
 FULL_OBJECT = "FULL_OBJECT"
@@ -75,6 +76,10 @@ def _sha1() -> Hasher:
     return hashlib.sha1(usedforsecurity=False)
 
 
+def _md5() -> Hasher:
+    return hashlib.md5(usedforsecurity=False)
+
+
 ALGORITHMS: dict[str, Algorithm] = {
     algorithm.name: algorithm
     for algorithm in (
@@ -83,6 +88,11 @@ ALGORITHMS: dict[str, Algorithm] = {
         _crc("CRC64NVME", crt.crc64nvme, 8, (FULL_OBJECT,), 0x9A6C9329AC4BC9B5),
         Algorithm("SHA1", 20, _sha1, (COMPOSITE,)),
         Algorithm("SHA256", 32, hashlib.sha256, (COMPOSITE,)),
+        Algorithm("SHA512", 64, hashlib.sha512, (COMPOSITE,)),
+        Algorithm("MD5", 16, _md5, (COMPOSITE,)),
+        Algorithm("XXHASH64", 8, xxhash.xxh64, (COMPOSITE,)),
+        Algorithm("XXHASH3", 8, xxhash.xxh3_64, (COMPOSITE,)),
+        Algorithm("XXHASH128", 16, xxhash.xxh3_128, (COMPOSITE,)),
     )
 }
 HEADERS: dict[str, str] = {algorithm.header: algorithm.name for algorithm in ALGORITHMS.values()}
@@ -92,6 +102,12 @@ HEADERS: dict[str, str] = {algorithm.header: algorithm.name for algorithm in ALG
 def new(algorithm: str) -> Hasher:
     """A hasher of that name. Raises KeyError for an algorithm S3 does not have."""
     return ALGORITHMS[algorithm].new()
+
+
+def unsupported() -> str:
+    """AWS's words for an algorithm that S3 does not have."""
+    names = ", ".join(sorted(ALGORITHMS))
+    return f"Checksum algorithm provided is unsupported. Please try again with any of the valid types: [{names}]"
 
 
 def encode(digest: bytes) -> str:

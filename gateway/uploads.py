@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from backends.base import ByteRange
@@ -19,7 +19,7 @@ from gateway.catalog.listing import Page
 from gateway.catalog.objects import NewObject
 from gateway.catalog.uploads import Completed
 from gateway.conditions import UNCONDITIONAL, ReadConditions, WriteConditions, check_copy_source
-from gateway.content import Checks, ContentStore, Source, Stored
+from gateway.content import Checks, ContentStore, Source, Stored, default_checksum
 from gateway.errors import (
     DigestMismatch,
     EntityTooLarge,
@@ -28,6 +28,8 @@ from gateway.errors import (
     InvalidPartOrder,
     MountsChanged,
     Overloaded,
+    PartChecksumMissing,
+    PartDigestMismatch,
     SizeMismatch,
     StorageFull,
     UploadNotFound,
@@ -115,7 +117,8 @@ class Uploads:
         """Store one part. The checksum follows the upload's algorithm, or ``checks``'."""
         snapshot, store = await self._place(bucket, upload)
         stored = await self._content.store(source, store, upload.scope, checks)
-        return await self._name(bucket, upload, number, stored, snapshot)
+        part = await self._name(bucket, upload, number, stored, snapshot)
+        return replace(part, checksum=stored.checksum)
 
     async def _place(self, bucket: Bucket, upload: Upload) -> tuple[Snapshot, OpenStore]:
         snapshot = await self._names.current()
@@ -124,7 +127,8 @@ class Uploads:
         return snapshot, snapshot.holding(upload.store_id, path)
 
     async def _name(self, bucket: Bucket, upload: Upload, number: int, stored: Stored, snapshot: Snapshot) -> Part:
-        checksum = stored.checksum
+        # Of an upload that asked for none, every part has the one of which the whole's is made.
+        checksum = stored.checksum if upload.checksum_algorithm else default_checksum(stored.blocks)
         try:
             for _ in range(ATTEMPTS):
                 now = now_ms()
@@ -209,8 +213,12 @@ class Uploads:
         if size is not None and size != total:
             raise SizeMismatch(size, total)
         checksum = self._checksum(upload, parts)
-        if whole is not None and (checksum is None or whole.value.split("-")[0] != checksum.value.split("-")[0]):
+        if whole is not None and not _is_told(whole, checksum):
             raise DigestMismatch(whole.algorithm, whole.value, checksum.value if checksum else "none")
+        if upload.checksum_algorithm is not None and upload.checksum_type == checksums.COMPOSITE:
+            for choice in chosen:
+                if choice.checksum is None:
+                    raise PartChecksumMissing(upload.checksum_algorithm, choice.number)
         content = parts[0].content
         for _ in range(ATTEMPTS):
             snapshot, _ = await self._place(bucket, upload)
@@ -244,6 +252,9 @@ class Uploads:
             if part is None or part.etag != choice.etag:
                 raise InvalidPart(upload.id, choice.number, choice.etag)
             if choice.checksum is not None and choice.checksum != part.checksum:
+                told = choice.checksum.algorithm
+                if upload.checksum_algorithm is not None and told != upload.checksum_algorithm:
+                    raise PartDigestMismatch(told, choice.number)
                 raise InvalidPart(upload.id, choice.number, choice.etag)
             parts.append(part)
         for part in parts[:-1]:
@@ -279,6 +290,15 @@ class Uploads:
             after_id,
             limit,
         )
+
+
+def _is_told(told: Checksum, checksum: Checksum | None) -> bool:
+    """Whether a client says the right checksum of a whole; of a composite one it may leave out the number of parts."""
+    if checksum is None or told.algorithm != checksum.algorithm:
+        return False
+    return checksum.value == told.value or (
+        checksum.type == checksums.COMPOSITE and checksum.value.partition("-")[0] == told.value
+    )
 
 
 def _layout(upload: Upload, parts: Sequence[Part]) -> str:

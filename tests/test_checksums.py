@@ -39,7 +39,14 @@ def test_check_values(algorithm: str, expected: str) -> None:
 
 def test_headers_name_algorithms() -> None:
     assert checksums.HEADERS["x-amz-checksum-crc64nvme"] == "CRC64NVME"
-    assert set(checksums.HEADERS.values()) == set(checksums.ALGORITHMS) == {*CRCS, "SHA1", "SHA256"}
+    assert (
+        set(checksums.HEADERS.values())
+        == set(checksums.ALGORITHMS)
+        == {
+            *CRCS,
+            *("SHA1", "SHA256", "SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"),
+        }
+    )
 
 
 def test_multipart_types() -> None:
@@ -48,9 +55,22 @@ def test_multipart_types() -> None:
         "CRC32": ("COMPOSITE", "FULL_OBJECT"),
         "CRC32C": ("COMPOSITE", "FULL_OBJECT"),
         "CRC64NVME": ("FULL_OBJECT",),
-        "SHA1": ("COMPOSITE",),
-        "SHA256": ("COMPOSITE",),
+        **dict.fromkeys(("SHA1", "SHA256", "SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"), ("COMPOSITE",)),
     }
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "empty"),
+    [
+        ("MD5", "d41d8cd98f00b204e9800998ecf8427e"),
+        ("XXHASH64", "ef46db3751d8e999"),
+        ("XXHASH3", "2d06800538d394c2"),
+        ("XXHASH128", "99aa06d3014798d86001c324468d497f"),
+    ],
+)
+def test_published_values(algorithm: str, empty: str) -> None:
+    """Of no bytes, with seed 0, in canonical byte order: https://github.com/Cyan4973/xxHash."""
+    assert digest(algorithm, b"").hex() == empty
 
 
 @pytest.mark.parametrize("algorithm", list(checksums.ALGORITHMS))

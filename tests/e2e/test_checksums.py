@@ -1,4 +1,4 @@
-"""The five checksum algorithms: as header, as trailer, and over the parts of an upload."""
+"""The checksum algorithms: as header, as trailer, and over the parts of an upload."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import awscrt.checksums
 import pytest
+import xxhash
 from botocore.client import BaseClient
 
 from tests.e2e.harness import Server, keys_of, refused
@@ -23,6 +24,11 @@ ALGORITHMS: dict[str, Callable[[bytes], bytes]] = {
     "CRC64NVME": lambda body: awscrt.checksums.crc64nvme(body).to_bytes(8, "big"),
     "SHA1": lambda body: hashlib.sha1(body, usedforsecurity=False).digest(),
     "SHA256": lambda body: hashlib.sha256(body).digest(),
+    "SHA512": lambda body: hashlib.sha512(body).digest(),
+    "MD5": lambda body: hashlib.md5(body, usedforsecurity=False).digest(),
+    "XXHASH64": lambda body: xxhash.xxh64(body).digest(),
+    "XXHASH3": lambda body: xxhash.xxh3_64(body).digest(),
+    "XXHASH128": lambda body: xxhash.xxh3_128(body).digest(),
 }
 every = pytest.mark.parametrize("algorithm", ALGORITHMS)
 
@@ -121,6 +127,11 @@ PARTS = [hashlib.shake_128(b"1").digest(5 * MIB), hashlib.shake_128(b"2").digest
         ("CRC64NVME", "FULL_OBJECT"),
         ("SHA1", "COMPOSITE"),
         ("SHA256", "COMPOSITE"),
+        ("SHA512", "COMPOSITE"),
+        ("MD5", "COMPOSITE"),
+        ("XXHASH64", "COMPOSITE"),
+        ("XXHASH3", "COMPOSITE"),
+        ("XXHASH128", "COMPOSITE"),
     ],
 )
 def test_over_parts(s3: BaseClient, bucket: str, algorithm: str, kind: str) -> None:
@@ -131,7 +142,7 @@ def test_over_parts(s3: BaseClient, bucket: str, algorithm: str, kind: str) -> N
     upload["UploadId"] = begun["UploadId"]
     parts = []
     for number, body in enumerate(PARTS, 1):
-        told = s3.upload_part(**upload, PartNumber=number, Body=body, ChecksumAlgorithm=algorithm)
+        told = s3.upload_part(**upload, PartNumber=number, Body=body, **{name: checksum(algorithm, body)})
         assert told[name] == checksum(algorithm, body)
         parts.append({"PartNumber": number, "ETag": told["ETag"], name: told[name]})
     with refused("BadDigest", 400):
@@ -146,6 +157,13 @@ def test_over_parts(s3: BaseClient, bucket: str, algorithm: str, kind: str) -> N
         with refused("InvalidPart", 400):
             wrong = [{**parts[0], name: parts[1][name]}, *parts[1:]]
             s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": wrong})
+        with refused("InvalidRequest", 400) as seen:
+            bare = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in parts]
+            s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": bare})
+        assert seen[0].response["Error"]["Message"] == (
+            f"The upload was created using a {algorithm.lower()} checksum. The complete request must include the "
+            "checksum for each part. It was missing for part 1 in the request."
+        )
     else:
         whole = checksum(algorithm, b"".join(PARTS))
         with refused("BadDigest", 400):
@@ -160,9 +178,45 @@ def test_over_parts(s3: BaseClient, bucket: str, algorithm: str, kind: str) -> N
     # AWS's examples show a composite checksum here both with and without the number of parts.
     assert told["Checksum"] in ({name: whole, "ChecksumType": kind}, {name: whole[:-2], "ChecksumType": kind})
     assert told["ObjectParts"]["TotalPartsCount"] == len(PARTS)
+    # Parts are told where they have checksums of their own.
+    assert ("Parts" in told["ObjectParts"]) == (kind == "COMPOSITE")
 
 
-@pytest.mark.parametrize(("algorithm", "kind"), [("SHA1", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE")])
+def test_an_upload_that_asked_for_none_has_the_default(s3: BaseClient, bucket: str) -> None:
+    """Whatever checksum its parts came with."""
+    upload: dict[str, Any] = {"Bucket": bucket, "Key": "key"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    parts = []
+    for number, (algorithm, body) in enumerate(zip(("CRC32", "SHA256", "XXHASH64"), PARTS, strict=True), 1):
+        name = f"Checksum{algorithm}"
+        told = s3.upload_part(**upload, PartNumber=number, Body=body, **{name: checksum(algorithm, body)})
+        assert told[name] == checksum(algorithm, body)
+        parts.append({"PartNumber": number, "ETag": told["ETag"]})
+    with refused("InvalidPart", 400):
+        told = [{**parts[0], "ChecksumCRC32": checksum("CRC32", PARTS[0])}, *parts[1:]]
+        s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": told})
+    with refused("InvalidRequest", 400):
+        s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, ChecksumType="FULL_OBJECT")
+    done = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    whole = {"ChecksumCRC64NVME": checksum("CRC64NVME", b"".join(PARTS)), "ChecksumType": "FULL_OBJECT"}
+    for answer in (
+        done,
+        s3.head_object(Bucket=bucket, Key="key", ChecksumMode="enabled"),
+        s3.get_object_attributes(Bucket=bucket, Key="key", ObjectAttributes=["Checksum"])["Checksum"],
+    ):
+        assert {name: answer.get(name) for name in whole} == whole
+
+
+def test_a_range_of_everything_has_the_checksum(s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=b"0123456789")
+    for span, whole in (("bytes=0-9", True), ("bytes=-15", True), ("bytes=0-8", False)):
+        assert ("ChecksumCRC32" in s3.get_object(Bucket=bucket, Key="key", Range=span)) == whole
+    assert "ChecksumCRC32" in s3.get_object(Bucket=bucket, Key="key", PartNumber=1)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kind"), [("SHA1", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE"), ("XXHASH3", "FULL_OBJECT")]
+)
 def test_combinations_that_do_not_exist(s3: BaseClient, bucket: str, algorithm: str, kind: str) -> None:
     with refused("InvalidRequest", 400):
         s3.create_multipart_upload(Bucket=bucket, Key="key", ChecksumAlgorithm=algorithm, ChecksumType=kind)

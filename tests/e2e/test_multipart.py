@@ -122,8 +122,10 @@ def test_refused_completions_leave_the_upload_open(s3: BaseClient, bucket: str) 
         complete([{"PartNumber": 5, "ETag": parts[0]["ETag"]}])
     with refused("InvalidPart", 400):
         complete([{"PartNumber": 1, "ETag": '"00000000000000000000000000000000"'}])
-    with refused("MalformedXML", 400):
+    with refused("InvalidRequest", 400):
         complete([])
+    with refused("MalformedXML", 400):
+        s3.complete_multipart_upload(Bucket=bucket, Key="key", UploadId=upload_id)
     with refused("InvalidRequest", 400):
         complete(parts[:1], MpuObjectSize=4)
     with refused("PreconditionFailed", 412):

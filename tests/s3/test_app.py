@@ -284,7 +284,9 @@ class TestDocuments:
             ({"content_md5": "short"}, 400, "InvalidDigest"),
             ({"x_amz_checksum_crc32": "AAAAAA=="}, 400, "BadDigest"),
             ({"x_amz_checksum_crc32": "x"}, 400, "InvalidRequest"),
-            ({"x_amz_checksum_md5": "x"}, 501, "NotImplemented"),
+            ({"x_amz_checksum_md5": "x"}, 400, "InvalidRequest"),
+            ({"x_amz_checksum_md5": "yaF8nLU0eaZ98kbpLAW/Ng=="}, 400, "BadDigest"),
+            ({"x_amz_checksum_adler32": "AAAAAA=="}, 501, "NotImplemented"),
             ({}, 400, "InvalidRequest"),
         ],
     )

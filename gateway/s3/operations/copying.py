@@ -85,7 +85,7 @@ async def copy_object(
     owner_id, acl = await new_object_access(call, bucket, ACL)
     check_key(Key)
     if ChecksumAlgorithm is not None and ChecksumAlgorithm not in checksums.ALGORITHMS:
-        raise InvalidRequest("Checksum algorithm provided is unsupported. Please try again with any of the valid types")
+        raise InvalidRequest(checksums.unsupported())
     source = await open_source(call, CopySource, ExpectedSourceBucketOwner)
     replace_metadata = _replaces(MetadataDirective, "metadata")
     replace_tags = _replaces(TaggingDirective, "tagging")

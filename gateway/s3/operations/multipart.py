@@ -94,7 +94,7 @@ def _checksum_type(algorithm: str | None, kind: str | None) -> str | None:
             )
         return None
     if algorithm not in checksums.ALGORITHMS:
-        raise InvalidRequest("Checksum algorithm provided is unsupported. Please try again with any of the valid types")
+        raise InvalidRequest(checksums.unsupported())
     allowed = checksums.ALGORITHMS[algorithm].multipart_types
     if kind is None:
         return allowed[0]
@@ -122,6 +122,11 @@ async def upload_part(
     ChecksumCRC64NVME: str | None = None,
     ChecksumSHA1: str | None = None,
     ChecksumSHA256: str | None = None,
+    ChecksumSHA512: str | None = None,
+    ChecksumMD5: str | None = None,
+    ChecksumXXHASH64: str | None = None,
+    ChecksumXXHASH3: str | None = None,
+    ChecksumXXHASH128: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Store one part, replacing one of the same number."""
@@ -171,6 +176,11 @@ async def complete_multipart_upload(
     ChecksumCRC64NVME: str | None = None,
     ChecksumSHA1: str | None = None,
     ChecksumSHA256: str | None = None,
+    ChecksumSHA512: str | None = None,
+    ChecksumMD5: str | None = None,
+    ChecksumXXHASH64: str | None = None,
+    ChecksumXXHASH3: str | None = None,
+    ChecksumXXHASH128: str | None = None,
     ChecksumType: str | None = None,
     MpuObjectSize: int | None = None,
     IfMatch: str | None = None,
@@ -180,14 +190,18 @@ async def complete_multipart_upload(
     """Make the named parts one object. Repeating a completion answers the same."""
     members = locals()
     bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
-    chosen = _chosen_parts(call, UploadId, (MultipartUpload or {}).get("Parts") or [])
+    chosen = _chosen_parts(call, (MultipartUpload or {}).get("Parts") or [])
     done = await call.core.uploads.completed(bucket, Key, UploadId)
     if done is not None and [(part.number, part.etag) for part in chosen] == done.parts:
         return _completion(call, Bucket, Key, done.etag, done.checksum) | written_version(done.version_id)
     upload = await call.core.uploads.find(bucket, Key, UploadId)
-    if ChecksumType is not None and ChecksumType != (upload.checksum_type or "FULL_OBJECT"):
+    if MultipartUpload is None:
+        raise MalformedXML
+    if not chosen:
+        raise InvalidRequest("You must specify at least one part")
+    if ChecksumType is not None and ChecksumType != upload.checksum_type:
         raise InvalidRequest(
-            f"The upload was created using the {upload.checksum_type or 'FULL_OBJECT'} checksum mode. "
+            f"The upload was created using the {upload.checksum_type or 'null'} checksum mode. "
             "The complete request must use the same checksum mode."
         )
     info = await call.core.uploads.complete(
@@ -205,9 +219,7 @@ async def complete_multipart_upload(
     }
 
 
-def _chosen_parts(call: Call, upload_id: str, parts: list[dict[str, Any]]) -> list[ChosenPart]:
-    if not parts:
-        raise MalformedXML
+def _chosen_parts(call: Call, parts: list[dict[str, Any]]) -> list[ChosenPart]:
     if len(parts) > call.core.uploads.limits.max_parts:
         raise InvalidRequest("Part number must be an integer between 1 and 10000, inclusive")
     chosen = []
@@ -379,6 +391,10 @@ async def get_object_attributes(
 def _object_parts(info: ObjectInfo, parts: list[ObjectPart], marker: int | None, most: int | None) -> dict[str, Any]:
     """The parts of an object, each with its checksum where it has one."""
     algorithm = info.checksum.algorithm if info.checksum else ""
+    if info.checksum is None or info.checksum.type != checksums.COMPOSITE:
+        # Without checksums of parts no parts are shown:
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributesParts.html
+        return {"TotalPartsCount": len(parts)}
     limit = page_size(most, "max-parts")
     rest = [part for part in parts if part.number > (marker or 0)]
     page = rest[:limit]

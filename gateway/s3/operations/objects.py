@@ -64,6 +64,11 @@ async def put_object(
     ChecksumCRC64NVME: str | None = None,
     ChecksumSHA1: str | None = None,
     ChecksumSHA256: str | None = None,
+    ChecksumSHA512: str | None = None,
+    ChecksumMD5: str | None = None,
+    ChecksumXXHASH64: str | None = None,
+    ChecksumXXHASH3: str | None = None,
+    ChecksumXXHASH128: str | None = None,
     Expires: str | None = None,
     IfMatch: str | None = None,
     IfNoneMatch: str | None = None,
@@ -177,7 +182,7 @@ async def _look(
         result.update(expiration_member(bucket, info))
     span = ByteRange(0, info.content.size)
     wanted = parse_range(members["Range"]) if members["Range"] is not None else None
-    checked = members["ChecksumMode"] == "ENABLED"
+    checked = (members["ChecksumMode"] or "").upper() == "ENABLED"
     if members["PartNumber"] is not None:
         if members["Range"] is not None:
             raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
@@ -188,7 +193,7 @@ async def _look(
             raise RangeNotSatisfiable(wanted.header, info.content.size)
         span = found
         result["ContentRange"] = f"bytes {span.start}-{span.stop - 1}/{info.content.size}"
-    elif checked:
+    if checked and span == (0, info.content.size) and "PartsCount" not in result:
         result.update(checksum_members(info.checksum))
     result["ContentLength"] = span.stop - span.start
     result.update(_overrides(members))
