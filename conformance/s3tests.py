@@ -97,8 +97,8 @@ CONTRADICTING = {
             "test_get_paginated_multipart_object_attributes",
             "test_get_single_multipart_object_attributes",
         ),
-        "expects the parts of an object whose upload asked for no checksum; AWS tells how many they are, and lists those"
-        " of uploads with one: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributesParts.html",
+        "expects the parts of an object whose upload asked for no checksum; AWS tells how many they are, and lists"
+        " those of uploads with one: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributesParts.html",
     ),
     "test_put_bucket_logging": (
         "expects grants to be dropped and a key format that nobody put; AWS gives back what was put:"
