@@ -6,10 +6,14 @@ import base64
 import hashlib
 import hmac
 import json
+import shutil
+import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +24,7 @@ from tests.e2e.harness import Server, keys_of, refused, unique
 from tests.e2e.signing import Socket
 
 MIB = 1024 * 1024
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 Fields = dict[str, str]
 File = tuple[str | None, bytes]
 
@@ -276,6 +281,30 @@ def test_memory_stays_flat(new_server: Callable[..., Server]) -> None:
     assert s3.head_object(Bucket="uploads", Key="big")["ContentLength"] == 160 * len(block)
     assert server.resident() - before < 48 * MIB
     s3.close()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_a_real_browser(server: Server, s3: BaseClient, bucket: str, tmp_path: Path) -> None:
+    url, fields = presign(s3, bucket, "from/${filename}", {"success_action_redirect": f"{server.url}/health"})
+    inputs = "".join(f'<input name="{escape(name)}" value="{escape(value)}">' for name, value in fields.items())
+    page = tmp_path / "page.html"
+    page.write_text(
+        f"""<meta charset="utf-8">
+        <form id="form" method="post" enctype="multipart/form-data" action="{url}">{inputs}
+        <input type="file" name="file" id="chosen"><input type="submit" name="submit" value="Upload"></form>
+        <script>
+          const choice = new DataTransfer();
+          choice.items.add(new File(["line\\r\\nline"], "\u00e9 & co.txt", {{type: "text/plain"}}));
+          chosen.files = choice.files;
+          form.requestSubmit(form.elements.submit);
+        </script>"""
+    )
+    assert CHROMIUM is not None
+    options = ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}")
+    command = [CHROMIUM, *options, "--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    assert "<form" not in shown.stdout, "it was redirected"
+    assert s3.get_object(Bucket=bucket, Key="from/\u00e9 & co.txt")["Body"].read() == b"line\r\nline"
 
 
 # -- who may

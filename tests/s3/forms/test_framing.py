@@ -31,33 +31,33 @@ def parse(boundary: bytes, pieces: Iterable[bytes]) -> Told:
     return [(part.name, part.filename, bytes(content)) for part, content in parts]
 
 
-CHROMIUM_BOUNDARY = b"----WebKitFormBoundaryMNjXqGAbBpsCDVBB"
+CHROMIUM_BOUNDARY = b"----WebKitFormBoundaryBkiCmQvnusMwtGZs"
 CHROMIUM = (
-    b"------WebKitFormBoundaryMNjXqGAbBpsCDVBB\r\n"
+    b"------WebKitFormBoundaryBkiCmQvnusMwtGZs\r\n"
     b'Content-Disposition: form-data; name="key"\r\n'
     b"\r\n"
     b"user/eric/${filename}\r\n"
-    b"------WebKitFormBoundaryMNjXqGAbBpsCDVBB\r\n"
+    b"------WebKitFormBoundaryBkiCmQvnusMwtGZs\r\n"
     b'Content-Disposition: form-data; name="x-amz-meta-note"\r\n'
     b"\r\n"
     b"two\r\nlines \xe2\x80\x94\r\n"
-    b"------WebKitFormBoundaryMNjXqGAbBpsCDVBB\r\n"
+    b"------WebKitFormBoundaryBkiCmQvnusMwtGZs\r\n"
     b'Content-Disposition: form-data; name="file"; filename="a %22quoted%22 \xc3\xa9.png"\r\n'
     b"Content-Type: image/png\r\n"
     b"\r\n"
-    b"\x89PNG\r\n\x1a\n\r\n------WebKitFormBoundary\r\n"
-    b"\r\n------WebKitFormBoundaryMNjXqGAbBpsCDVBB\r\n"
+    b"\x89PNG\r\n\x1a\n\r\n"
+    b"------WebKitFormBoundaryBkiCmQvnusMwtGZs\r\n"
     b'Content-Disposition: form-data; name="submit"\r\n'
     b"\r\n"
-    b"\r\n"
-    b"------WebKitFormBoundaryMNjXqGAbBpsCDVBB--\r\n"
+    b"Upload\r\n"
+    b"------WebKitFormBoundaryBkiCmQvnusMwtGZs--\r\n"
 )
-"""What Chromium sends for a form with a text area and a file; the boundary begins with four dashes of its own."""
+"""What Chromium 156 sent for an input, a text area of two lines, a file (its name quoted and accented) and a button."""
 CHROMIUM_TOLD: Told = [
     ("key", None, b"user/eric/${filename}"),
     ("x-amz-meta-note", None, b"two\r\nlines \xe2\x80\x94"),
-    ("file", "a %22quoted%22 \u00e9.png", b"\x89PNG\r\n\x1a\n\r\n------WebKitFormBoundary\r\n"),
-    ("submit", None, b""),
+    ("file", "a %22quoted%22 \u00e9.png", b"\x89PNG\r\n\x1a\n"),
+    ("submit", None, b"Upload"),
 ]
 
 
