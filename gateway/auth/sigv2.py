@@ -1,6 +1,6 @@
 """Signature Version 2 in the query, for one purpose: presigned URLs.
 
-boto3 and aws-cli 1 still make them by default for us-east-1. Nothing else of Version 2 is spoken here. It signs less
+boto3 and aws-cli 1 still make them by default for us-east-1. Of Version 2 only forms are spoken besides. It signs less
 than Version 4, so what it leaves out may not be there: a query key that it does not sign refuses the request. The host
 is not signed, but the bucket that it names is.
 
@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from gateway.auth.errors import AccessDenied, AuthError, InvalidArgument, SignatureDoesNotMatch
+from gateway.auth.errors import AccessDenied, AuthError, InvalidArgument, InvalidToken, SignatureDoesNotMatch
 
 PARAMETERS = frozenset({b"AWSAccessKeyId", b"Signature", b"Expires"})
 SIGNED_KEYS = frozenset(
@@ -28,7 +28,10 @@ SIGNED_KEYS = frozenset(
     }
 )
 """Query keys that are part of what is signed."""
+COPIES = frozenset({b"content-type", b"content-md5"})
+"""Headers of which boto3 puts a copy into the query; what is signed is the header alone."""
 
+_AMZ = b"x-amz-"
 _DIGITS = re.compile(rb"[0-9]{1,12}").fullmatch
 
 
@@ -45,7 +48,9 @@ def read(pairs: Sequence[tuple[bytes, bytes]]) -> Presigned:
     """The parameters, each sent once. Raises AccessDenied for what is missing or not signed, InvalidArgument."""
     found: dict[bytes, bytes] = {}
     for name, value in pairs:
-        if name not in PARAMETERS and name not in SIGNED_KEYS:
+        if name == b"x-amz-security-token":
+            raise InvalidToken
+        if name not in PARAMETERS and name not in SIGNED_KEYS and name not in COPIES and not name.startswith(_AMZ):
             raise AccessDenied(f"The query parameter {name.decode('latin-1')} is not signed by this kind of URL")
         if name in found:
             raise InvalidArgument("A query parameter was sent twice", ArgumentName=name.decode("latin-1"))
@@ -57,35 +62,45 @@ def read(pairs: Sequence[tuple[bytes, bytes]]) -> Presigned:
     return Presigned(found[b"AWSAccessKeyId"].decode("latin-1"), int(found[b"Expires"]), found[b"Signature"])
 
 
-def string_to_sign(
-    method: str, path: bytes, pairs: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes], expires: int
-) -> bytes:
-    """What was signed: method, digest, type, expiry, every ``x-amz-`` header, path from the bucket on, its keys."""
-    amz = sorted((name, value) for name, value in headers.items() if name.startswith(b"x-amz-"))
-    resource = path
+def strings_to_sign(
+    method: str, resource: bytes, pairs: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes], expires: int
+) -> list[bytes]:
+    """What may have been signed: method, digest, type, expiry, every ``x-amz-`` header, path and sub-resources.
+
+    ``resource`` is the raw path with the bucket in front. A bucket may be signed with or without a slash at its end. An
+    ``x-amz-`` header may stand in the query; one that was sent as such counts.
+    """
+    amz = {name: value for name, value in (*pairs, *headers.items()) if name.startswith(_AMZ)}
     signed = sorted(pair for pair in pairs if pair[0] in SIGNED_KEYS)
-    if signed:
-        resource += b"?" + b"&".join(name + b"=" + value if value else name for name, value in signed)
-    return b"\n".join(
-        (
-            method.encode(),
-            headers.get(b"content-md5", b""),
-            headers.get(b"content-type", b""),
-            b"%d" % expires,
-            *(name + b":" + value for name, value in amz),
-            resource,
+    query = b"&".join(name + b"=" + value if value else name for name, value in signed)
+    resources = [resource, resource + b"/"] if resource.count(b"/") == 1 else [resource]
+    return [
+        b"\n".join(
+            (
+                method.encode(),
+                headers.get(b"content-md5", b""),
+                headers.get(b"content-type", b""),
+                b"%d" % expires,
+                *(name + b":" + amz[name] for name in sorted(amz)),
+                each + b"?" + query if query else each,
+            )
         )
-    )
+        for each in resources
+    ]
 
 
-def check(presigned: Presigned, secret: str, string: bytes) -> AuthError | None:
-    """None when the signature is right, else the refusal; in constant time."""
-    expected = base64.b64encode(hmac.digest(secret.encode(), string, "sha1"))
-    if hmac.compare_digest(expected, presigned.signature):
+def check(presigned: Presigned, secret: str, strings: Sequence[bytes]) -> AuthError | None:
+    """None when the signature is right for any of the strings, else the refusal; in constant time."""
+    key = secret.encode()
+    matches = [
+        hmac.compare_digest(base64.b64encode(hmac.digest(key, string, "sha1")), presigned.signature)
+        for string in strings
+    ]
+    if any(matches):
         return None
     return SignatureDoesNotMatch(
         AWSAccessKeyId=presigned.access_key,
-        StringToSign=string.decode("utf-8", "replace"),
+        StringToSign=strings[0].decode("utf-8", "replace"),
         SignatureProvided=presigned.signature.decode("latin-1"),
-        StringToSignBytes=string.hex(" "),
+        StringToSignBytes=strings[0].hex(" "),
     )

@@ -173,8 +173,8 @@ class Verifier:
             raise AccessDenied("A presigned URL lives for at most a week here", **times)
         credential = await self._find(presigned.access_key)
         path = head.raw_path if head.hosted_bucket is None else f"/{head.hosted_bucket}".encode() + head.raw_path
-        string = sigv2.string_to_sign(head.method, path, pairs, fields, presigned.expires)
-        refusal = sigv2.check(presigned, credential.secret if credential is not None else "", string)
+        strings = sigv2.strings_to_sign(head.method, path, pairs, fields, presigned.expires)
+        refusal = sigv2.check(presigned, credential.secret if credential is not None else "", strings)
         if credential is None:
             raise InvalidAccessKeyId(AWSAccessKeyId=presigned.access_key)
         if refusal is not None:

@@ -21,9 +21,9 @@ neither found in the table of routes nor parsed from headers. See ``gateway.s3.f
 SELECTING_HEADERS = frozenset({b"x-amz-copy-source"})
 """Headers that choose between two operations on one request line: the model only says that CopyObject needs it."""
 
-ALWAYS_ALLOWED_QUERY = frozenset({"x-id", "AWSAccessKeyId", "Signature", "Expires"})
-"""Query keys that mean nothing to an operation: newer SDKs append its name as ``x-id``; the others are the signature of
-a request presigned by Version 2, which the verifier has dealt with."""
+ALWAYS_ALLOWED_QUERY = frozenset({"x-id", "AWSAccessKeyId", "Signature", "Expires", "content-type", "content-md5"})
+"""Query keys that mean nothing to an operation: newer SDKs append its name as ``x-id``; the others are of a request
+presigned by Version 2: its signature, which the verifier has dealt with, and copies of headers that it signed."""
 
 SIGNING_PREFIX = "x-amz-"
 """Query keys of presigned requests, in any case; the verifier has dealt with them before routing."""
