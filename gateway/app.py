@@ -25,6 +25,10 @@ from gateway.content import ContentStore
 from gateway.core import Core
 from gateway.generation import Generation
 from gateway.identity import Users
+from gateway.lifecycle import Calendar
+from gateway.lifecycle import worker as lifecycle
+from gateway.lifecycle.mover import Mover
+from gateway.lifecycle.worker import LifecycleWorker
 from gateway.log_delivery import LogDelivery
 from gateway.names import Mounts, Names, StoreFactory
 from gateway.objects import Objects
@@ -106,6 +110,12 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
             users=Users(catalog, master_key),
             keyring=KeyRing(catalog, generation, master_key),
             collector=Collector(catalog, names),
+            lifecycle=LifecycleWorker(
+                catalog,
+                names,
+                Mover(catalog, names, content, max_object=settings.max_object_size),
+                Calendar(round(settings.lifecycle_day_seconds * 1000)),
+            ),
             checker=Checker(catalog, names),
         )
     finally:
@@ -164,11 +174,12 @@ class Application:
             collecting = asyncio.create_task(
                 run_forever(core.collector, self._settings.gc_interval, self._settings.gc_grace)
             )
+            tending = asyncio.create_task(lifecycle.run_forever(core.lifecycle, self._settings.lifecycle_interval))
             delivering = asyncio.create_task(logs.run_forever())
             await send({"type": "lifespan.startup.complete"})
             await receive()
             self._s3.flush_log()
-            for task in (collecting, delivering):
+            for task in (collecting, tending, delivering):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task

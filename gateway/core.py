@@ -11,6 +11,7 @@ from gateway.checker import Checker, StoreStats
 from gateway.collector import Collector
 from gateway.content import ContentStore
 from gateway.identity import Users
+from gateway.lifecycle.worker import LifecycleWorker
 from gateway.names import Mounts, Names
 from gateway.objects import Objects
 from gateway.settings import Settings
@@ -32,6 +33,7 @@ class Core:
     users: Users
     keyring: KeyRing
     collector: Collector
+    lifecycle: LifecycleWorker
     checker: Checker
 
     async def stats(self) -> list[StoreStats]:

@@ -58,6 +58,11 @@ def check_removal(lock: Lock | None, now: int, bypass: bool) -> None:
         raise ObjectLocked
 
 
+def is_locked(lock: Lock | None, now: int) -> bool:
+    """Whether nobody may delete a version without bypassing anything."""
+    return lock is not None and (bool(lock.legal_hold) or _in_force(lock, now))
+
+
 def check_retention_change(lock: Lock | None, mode: str | None, until: int | None, now: int, bypass: bool) -> None:
     """Raise ObjectLocked where a retention in force would be shortened, removed or weakened against its mode."""
     if lock is None or not _in_force(lock, now):

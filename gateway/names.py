@@ -20,6 +20,7 @@ from gateway.catalog.base import Catalog
 from gateway.errors import (
     BackendNotFound,
     BadMount,
+    BadRequest,
     BucketNotFound,
     ContentUnavailable,
     ReadOnlyMount,
@@ -28,7 +29,7 @@ from gateway.errors import (
 from gateway.generation import Generation
 from gateway.mounts import MountTable, bucket_of, check_mount_point
 from gateway.public_access import configs_of_new_bucket
-from gateway.storage_classes import STANDARD, TRANSITIONS
+from gateway.storage_classes import STANDARD, TRANSITIONS, check_class_name
 from gateway.types import Bucket, Mount, Principal, StoreInfo
 
 log = logging.getLogger("nexus.mounts")
@@ -114,6 +115,16 @@ class MountView:
     store_id: int
     config: dict[str, str]
     created_at: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassView:
+    """A storage class that is bound to a store, as people see it."""
+
+    storage_class: str
+    mount_point: str
+    store_id: int | None
     problem: str = ""
 
 
@@ -295,6 +306,29 @@ class Mounts:
         """The mounts that cover a path; the first serves it."""
         snapshot = await self._names.current()
         return [self._view(mount, snapshot) for mount in snapshot.table.covering(path)]
+
+    async def bind_class(self, storage_class: str, mount_point: str) -> None:
+        """Place what is written with a storage class, from now on, at a mount. Raises BadRequest, MountNotFound."""
+        name, point = check_class_name(storage_class), check_mount_point(mount_point)
+        await self._catalog.write(config.bind_class, name, point, time.time_ns() // 1_000_000)
+        self._names.forget()
+
+    async def unbind_class(self, storage_class: str) -> None:
+        """Forget such a binding; what it placed stays where it is. Raises BadRequest where there is none."""
+        if not await self._catalog.write(config.unbind_class, storage_class):
+            raise BadRequest("no such storage class was set here", "storage_class", storage_class)
+        self._names.forget()
+
+    async def classes(self) -> list[ClassView]:
+        """The storage classes that are bound."""
+        snapshot = await self._names.current()
+        views = []
+        for name, point in sorted(snapshot.classes.items()):
+            try:
+                views.append(ClassView(name, point, snapshot.bound(name, point).store_id))
+            except (BackendNotFound, ReadOnlyMount) as error:
+                views.append(ClassView(name, point, None, str(error)))
+        return views
 
     def _view(self, mount: Mount, snapshot: Snapshot) -> MountView:
         store = snapshot.stores[mount.store_id]

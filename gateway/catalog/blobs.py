@@ -152,6 +152,20 @@ def release(store_id: int, scope: str, digest: bytes | None, manifest_id: int | 
         )
 
 
+def release_all(contents: Iterable[tuple[int, str, bytes | None, int | None]], now: int) -> Program[None]:
+    """The same for many contents: (store, scope, digest, manifest) of each."""
+    every = list(contents)
+    yield Many(
+        "INSERT INTO garbage (store_id, scope, digest, since) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (store_id, scope, digest) DO UPDATE SET since = excluded.since",
+        [(store_id, scope, digest, now) for store_id, scope, digest, _ in every if digest is not None],
+    )
+    yield Many(
+        "UPDATE manifests SET dead_since = ? WHERE id = ?",
+        [(now, manifest_id) for _, _, digest, manifest_id in every if digest is None and manifest_id is not None],
+    )
+
+
 def abandon(store_id: int, scope: str, digests: Sequence[str], now: int) -> Program[None]:
     """Note blobs that a refused write may have stored already, for the collector.
 

@@ -103,7 +103,7 @@ def bind_class(name: str, mount_point: str, now: int) -> Program[None]:
 
 def unbind_class(name: str) -> Program[bool]:
     """Forget what a storage class was bound to; whether it was."""
-    found = yield "DELETE FROM storage_classes WHERE name = ? RETURNING 1", (name,)
+    found = yield "DELETE FROM storage_classes WHERE name = ? RETURNING name", (name,)
     yield BUMP
     return bool(found)
 

@@ -18,10 +18,11 @@ from gateway.types import Attributes, Block, Bucket, Checksum, Content, Lock, Ob
 from gateway.versioning import ENABLED, NULL, SUSPENDED, new_version_id, versioning_of
 
 _FIND = f"SELECT {rows.OBJECT} FROM objects WHERE bucket_id = ? AND key = ?"
-_PRESENT = (
-    "SELECT version, etag, size, modified_at, created_at, version_id, store_id, scope, digest, manifest_id,"
-    " lock_mode, lock_until, legal_hold FROM objects WHERE bucket_id = ? AND key = ?"
+PRESENT = (
+    "version, etag, size, modified_at, created_at, version_id, store_id, scope, digest, manifest_id,"
+    " lock_mode, lock_until, legal_hold"
 )
+_PRESENT = f"SELECT {PRESENT} FROM objects WHERE bucket_id = ? AND key = ?"
 _WRITTEN = (
     "store_id, scope, size, digest, manifest_id, etag, modified_at, owner_id, content_type, headers, metadata,"
     " storage_class, tags, checksum_algorithm, checksum_value, checksum_type, version, parts, acl, version_id,"
@@ -227,11 +228,12 @@ def copy_object(new: NewObject, source: ObjectInfo, seen: int) -> Program[Object
     digest = bytes.fromhex(content.digest) if content.digest else None
     if not found or found[0] != (source.etag, digest, content.manifest_id):
         raise Conflict("the source changed while it was copied")
-    yield from _check_generation(seen)
+    yield from check_generation(seen)
     return (yield from name_object(new))
 
 
-def _check_generation(seen: int) -> Program[None]:
+def check_generation(seen: int) -> Program[None]:
+    """Raise MountsChanged unless the configuration is the one that was seen."""
     generation = yield "SELECT value FROM meta WHERE name = 'generation'", ()
     if generation[0][0] != seen:
         raise MountsChanged
@@ -239,7 +241,7 @@ def _check_generation(seen: int) -> Program[None]:
 
 def delete_object(bucket: Bucket, removal: Removal, now: int, seen: int) -> Program[Removed]:
     """Remove a key or a version of it. Conditions apply to what would go; raises as ``check_write``, ObjectLocked."""
-    yield from _check_generation(seen)
+    yield from check_generation(seen)
     if removal.version_id is not None:
         return (yield from _delete_version(bucket, removal, removal.version_id, now))
     old = yield from _present(bucket.id, removal.key)
@@ -247,7 +249,7 @@ def delete_object(bucket: Bucket, removal: Removal, now: int, seen: int) -> Prog
         check_write(removal.conditions, bucket.name, removal.key, old.facts() if old else None)
     status = versioning_of(bucket)
     if status is not None:
-        return (yield from _hide(bucket.id, removal, old, status, now))
+        return (yield from hide(bucket.id, removal, old, status, now))
     if old is None:
         return Removed(False)
     yield from _delete(bucket.id, removal.key.encode(), old, now)
@@ -259,7 +261,7 @@ def _delete(bucket_id: int, key: bytes, old: Present, now: int) -> Program[None]
     yield from release(*old[6:10], now)
 
 
-def _hide(bucket_id: int, removal: Removal, old: Present | None, status: str, now: int) -> Program[Removed]:
+def hide(bucket_id: int, removal: Removal, old: Present | None, status: str, now: int) -> Program[Removed]:
     """Put a delete marker over what the key shows; where versioning is suspended the null version goes."""
     key = removal.key.encode()
     version, now = yield from _make_way(bucket_id, key, old, status, max(now, old.modified_at) if old else now)

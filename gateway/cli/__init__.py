@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli.client import CliError
 
-from . import admin, files, maintenance, mounts, serve
+from . import admin, files, lifecycle, maintenance, mounts, serve
 
 app = typer.Typer(
     name="nexus",
@@ -22,6 +22,8 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.add_typer(admin.app, name="admin")
 app.add_typer(mounts.app, name="mounts")
+app.add_typer(lifecycle.app, name="lifecycle")
+app.add_typer(lifecycle.classes, name="storage-classes")
 command: Callable[..., None]
 for command in (files.ls, files.cp, files.cat, files.rm, files.stat, files.mkdir):
     app.command()(command)

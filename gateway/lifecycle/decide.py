@@ -88,6 +88,19 @@ def noncurrent_transition(lifecycle: Lifecycle, calendar: Calendar, facts: Facts
     )
 
 
+def most_newer(lifecycle: Lifecycle) -> int:
+    """How many newer versions any rule counts at most."""
+    return max(
+        (
+            when.newer or 0
+            for rule in lifecycle.rules
+            for when in (rule.noncurrent_expiration, *(each.when for each in rule.noncurrent_transitions))
+            if when is not None
+        ),
+        default=0,
+    )
+
+
 def marker_expiration(lifecycle: Lifecycle, calendar: Calendar, facts: Facts, now: int) -> Rule | None:
     """The rule by which a delete marker goes that is all that is left of its key.
 

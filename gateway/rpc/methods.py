@@ -213,6 +213,53 @@ async def gc(core: Core, principal: Principal, *, grace_seconds: float = 0.0) ->
 
 
 @method
+async def lifecycle_run(
+    core: Core, principal: Principal, *, dry_run: bool = False, at: str | None = None
+) -> dict[str, Any]:
+    """Do what lifecycle rules want done at a time (ISO 8601; now, if none is told), or only tell what that is."""
+    require_admin(principal)
+    report = await core.lifecycle.run(at=None if at is None else _moment(at), dry_run=dry_run)
+    return {**asdict(report), "at": _iso(report.at)}
+
+
+def _moment(text: str) -> int:
+    """A date, its midnight UTC, or a time, UTC where it does not say. Raises BadRequest."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest("at is a date or time in ISO 8601", "at", text) from None
+    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+# -- storage classes
+
+
+@method
+async def set_storage_class(
+    core: Core, principal: Principal, *, storage_class: str, mount_point: str
+) -> dict[str, Any]:
+    """Bind a storage class to the store at a mount point."""
+    require_admin(principal)
+    await core.mounts.bind_class(storage_class, mount_point)
+    return {"success": True, "storage_class": storage_class, "mount_point": mount_point}
+
+
+@method
+async def remove_storage_class(core: Core, principal: Principal, *, storage_class: str) -> dict[str, Any]:
+    """Let a storage class be a label again; what lies in its store stays there."""
+    require_admin(principal)
+    await core.mounts.unbind_class(storage_class)
+    return {"success": True, "storage_class": storage_class}
+
+
+@method
+async def list_storage_classes(core: Core, principal: Principal) -> list[dict[str, Any]]:
+    """The storage classes that are bound, and where."""
+    require_admin(principal)
+    return [asdict(view) for view in await core.mounts.classes()]
+
+
+@method
 async def fsck(core: Core, principal: Principal, *, rehash: bool = False) -> dict[str, Any]:
     """Compare catalog and stores."""
     require_admin(principal)

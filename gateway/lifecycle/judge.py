@@ -1,0 +1,75 @@
+"""Judges versions that keys do not show as they are read, of each key the latest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gateway.catalog.lifecycle import Replaced, Scope
+from gateway.lifecycle import decide
+from gateway.lifecycle.decide import Due
+from gateway.lifecycle.rules import Rule
+from gateway.locks import is_locked
+
+
+class Verdicts(NamedTuple):
+    expired: list[tuple[Replaced, Rule]]
+    markers: list[tuple[Replaced, Rule]]
+    """Delete markers that hide nothing once what is expired is gone."""
+    moves: list[tuple[Replaced, Due]]
+    locked: int
+
+
+class Judge:
+    """Takes rows in order; keeps of a key no more than how many it has seen, and its delete marker."""
+
+    def __init__(self, scope: Scope, locked_at: int, may_write: Callable[[str], bool]) -> None:
+        self._scope = scope
+        self._locked_at = locked_at
+        self._may_write = may_write
+        self._key: str | None = None
+        self._open = False
+        self._marker: Replaced | None = None
+        self._newer = 0
+        self._verdicts = Verdicts([], [], [], 0)
+
+    def take(self, row: Replaced) -> None:
+        if row.facts.key != self._key:
+            self.end()
+            self._key, self._newer = row.facts.key, 0
+            self._open = self._may_write(row.facts.key)
+        if not self._open:
+            return
+        if row.is_latest:
+            self._marker = row
+            return
+        if not self._goes(row):
+            self._marker = None  # it hides something that stays
+        self._newer += 1
+
+    def _goes(self, row: Replaced) -> bool:
+        scope, newer = self._scope, self._newer
+        rule = decide.noncurrent_expiration(scope.lifecycle, scope.calendar, row.facts, newer, scope.at)
+        if rule is not None and not is_locked(row.lock, self._locked_at):
+            self._verdicts.expired.append((row, rule))
+            return True
+        if rule is not None:
+            self._verdicts = self._verdicts._replace(locked=self._verdicts.locked + 1)
+        move = decide.noncurrent_transition(scope.lifecycle, scope.calendar, row.facts, newer, scope.at)
+        if move is not None and not row.is_marker:
+            self._verdicts.moves.append((row, move))
+        return False
+
+    def end(self) -> None:
+        """No more of this key."""
+        if self._marker is not None:
+            scope = self._scope
+            rule = decide.marker_expiration(scope.lifecycle, scope.calendar, self._marker.facts, scope.at)
+            if rule is not None:
+                self._verdicts.markers.append((self._marker, rule))
+            self._marker = None
+
+    def harvest(self) -> Verdicts:
+        """What was found since it was last asked for."""
+        found, self._verdicts = self._verdicts, Verdicts([], [], [], 0)
+        return found

@@ -1,0 +1,82 @@
+"""Moves a version's content to the store that its new storage class is bound to.
+
+The copy is durable before the catalog names it, in one transaction that looks again whether the version is still the
+one that was read; readers find the former bytes until then, and for a grace period after.
+"""
+
+from __future__ import annotations
+
+from backends.base import ByteRange
+from gateway.catalog import objects as verbs
+from gateway.catalog import placement, versions
+from gateway.catalog.base import Catalog
+from gateway.catalog.blobs import ClaimLost
+from gateway.catalog.lifecycle import Done, Scope
+from gateway.content import Checks, ContentStore, Stored
+from gateway.errors import Conflict, Overloaded, StorageFull
+from gateway.names import Names, OpenStore, Snapshot
+from gateway.objects import ATTEMPTS, Bytes
+from gateway.types import ObjectInfo
+
+
+class Mover:
+    """Moves versions, one call each."""
+
+    def __init__(self, catalog: Catalog, names: Names, content: ContentStore, *, max_object: int) -> None:
+        self._catalog = catalog
+        self._names = names
+        self._content = content
+        self._max_object = max_object
+
+    async def move(self, scope: Scope, key: str, version_id: str | None, target: str) -> tuple[Done, int] | None:
+        """Move what a key shows, or one of its former versions, to a storage class; the bytes that were copied.
+
+        None where it changed meanwhile. Raises MountsChanged, BackendNotFound, ReadOnlyMount, ContentUnavailable,
+        StorageFull, Overloaded.
+        """
+        bucket = scope.bucket
+        if version_id is None:
+            info = await self._catalog.read(verbs.find_object, bucket.id, key)
+        else:
+            info = await self._catalog.read(versions.find_version, bucket.id, key, version_id)
+        if info is None:
+            return None
+        snapshot = await self._names.current()
+        store = snapshot.writable(bucket, key, target)
+        place = (store.info.id, store.scope_for(bucket))
+        try:
+            if not info.size or place == (info.content.store_id, info.content.scope):
+                return await self._catalog.write(placement.relabel, scope, info, target, version_id is not None), 0
+            return await self._carry(scope, info, store, target, version_id is not None, snapshot), info.size
+        except Conflict:
+            return None
+
+    async def _carry(
+        self, scope: Scope, info: ObjectInfo, store: OpenStore, target: str, replaced: bool, snapshot: Snapshot
+    ) -> Done:
+        origin = snapshot.holding(info.content.store_id, f"/{scope.bucket.name}/{info.key}")
+        body = Bytes(self._content.read(origin, info.content, ByteRange(0, info.size)), info.size)
+        stored = await self._content.store(body, store, store.scope_for(scope.bucket), self._checks(info))
+        try:
+            return await self._name(scope, info, target, replaced, stored)
+        except StorageFull:
+            raise  # noting garbage needs the room that is not there; a sweep finds it
+        except BaseException:
+            await self._content.abandon(stored.store, stored.scope, stored.blocks)
+            raise
+
+    def _checks(self, info: ObjectInfo) -> Checks:
+        """The copy must have the checksum that the object has, where that is one of the whole."""
+        known = info.checksum
+        if known is None or known.type != "FULL_OBJECT":
+            return Checks(limit=self._max_object)
+        return Checks(algorithm=known.algorithm, value=known.value, limit=self._max_object)
+
+    async def _name(self, scope: Scope, info: ObjectInfo, target: str, replaced: bool, stored: Stored) -> Done:
+        for _ in range(ATTEMPTS):
+            arguments = (scope, info, target, replaced, stored.content, stored.blocks, stored.epoch)
+            try:
+                return await self._content.name(stored, placement.relocate, *arguments)
+            except ClaimLost:
+                await self._content.reclaim(stored)
+        raise Overloaded("a collection keeps running")

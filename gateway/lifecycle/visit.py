@@ -1,0 +1,251 @@
+"""One bucket in one run of the lifecycle rules."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from gateway.catalog import lifecycle as programs
+from gateway.catalog.base import Catalog, Program
+from gateway.catalog.lifecycle import Done, Scope, Shown, UploadRow
+from gateway.catalog.listing import successor
+from gateway.errors import (
+    BackendNotFound,
+    BucketNotFound,
+    GatewayError,
+    MountsChanged,
+    Overloaded,
+    ReadOnlyMount,
+)
+from gateway.lifecycle import decide, report
+from gateway.lifecycle.calendar import NEVER, Calendar
+from gateway.lifecycle.decide import Due
+from gateway.lifecycle.judge import Judge, Verdicts
+from gateway.lifecycle.mover import Mover
+from gateway.lifecycle.report import Action, LifecycleReport
+from gateway.lifecycle.rules import Lifecycle, Rule, lifecycle_of
+from gateway.names import Names, Snapshot
+from gateway.versioning import shown_id, versioning_of
+
+log = logging.getLogger("nexus.lifecycle")
+
+T = TypeVar("T")
+
+PAGE = 4000
+"""Keys looked at in one statement."""
+BATCH = 250
+"""Keys changed in one transaction, which keeps other writers waiting for some milliseconds."""
+UPLOADS = 20
+"""Uploads aborted in one transaction; each may have thousands of parts."""
+MOVING = 8
+"""Versions copied at once."""
+ATTEMPTS = 20
+MAX_VERSION = 2**62
+
+
+class Visit:
+    """Does, or with a dry run only notes, what a bucket's rules want done."""
+
+    def __init__(
+        self, catalog: Catalog, names: Names, mover: Mover, calendar: Calendar, noted: LifecycleReport, bucket: str
+    ) -> None:
+        self._catalog = catalog
+        self._names = names
+        self._mover = mover
+        self._calendar = calendar
+        self._noted = noted
+        self._name = bucket
+        self._snapshot: Snapshot
+        self._scope: Scope
+
+    async def run(self) -> None:
+        """Raises BucketNotFound when the bucket went."""
+        await self._look()
+        if not self._scope.lifecycle.enabled:
+            return
+        self._noted.buckets += 1
+        await self._shown()
+        if versioning_of(self._scope.bucket) is not None:
+            await self._replaced()
+        await self._uploads()
+
+    async def _look(self) -> None:
+        """See the bucket and its rules as they are now."""
+        self._snapshot = await self._names.current()
+        bucket = await self._names.bucket(self._name)
+        lifecycle = lifecycle_of(bucket) or Lifecycle(())
+        self._scope = Scope(bucket, lifecycle, self._calendar, self._noted.at, _now(), self._snapshot.generation)
+
+    def _rules(self, concern: Callable[[Rule], object]) -> list[Rule]:
+        return [rule for rule in self._scope.lifecycle.enabled if concern(rule)]
+
+    # -- what keys show
+
+    async def _shown(self) -> None:
+        rules = self._rules(lambda rule: rule.expiration or rule.transitions)
+        latest = max((self._latest_start(rule) for rule in rules), default=NEVER)
+        for start, end in spans(rules):
+            at: bytes | None = start
+            while at is not None:
+                scanned = await self._catalog.scan(programs.shown_page, self._scope.bucket.id, at, end, latest, PAGE)
+                page, at = scanned
+                await self._act_on_shown([row for row in page if self._may_write(row.facts.key)])
+
+    def _latest_start(self, rule: Rule) -> int:
+        whens = [each.when for each in rule.transitions] + ([rule.expiration] if rule.expiration else [])
+        return max(self._calendar.latest_start(when, self._scope.at) for when in whens)
+
+    async def _act_on_shown(self, page: Sequence[Shown]) -> None:
+        scope = self._scope
+        expired: list[tuple[Shown, Rule]] = []
+        moves: list[tuple[str, str | None, Due]] = []
+        # Removal comes before a transition; a delete marker, which leaves the version where it is, comes after.
+        is_final = versioning_of(scope.bucket) is None
+        for row in page:
+            due = decide.expiration(scope.lifecycle, scope.calendar, row.facts)
+            if due is not None and due.at <= scope.at:
+                expired.append((row, due.rule))
+                if is_final:
+                    continue
+            move = decide.transition(scope.lifecycle, scope.calendar, row.facts, scope.at)
+            if move is not None:
+                moves.append((row.facts.key, None, move))
+        await self._move(report.MOVE, moves)
+        if self._noted.dry_run:
+            self._note(report.EXPIRE, [Done(row.facts.key, row.version_id, rule.id) for row, rule in expired])
+            return
+        for keys in batches([row.facts.key for row, _ in expired], BATCH):
+            self._note(report.EXPIRE, await self._write(programs.expire_shown, keys))
+
+    # -- what they do not show
+
+    async def _replaced(self) -> None:
+        rules = self._rules(
+            lambda rule: (
+                rule.noncurrent_expiration or rule.noncurrent_transitions or rule.expired_marker or rule.expiration
+            )
+        )
+        locked_at = self._scope.at if self._noted.dry_run else self._scope.now
+        for start, end in spans(rules):
+            judge = Judge(self._scope, locked_at, self._may_write)
+            key, past = start, MAX_VERSION
+            while page := await self._catalog.scan(programs.replaced_page, self._scope.bucket.id, key, past, end, PAGE):
+                for row in page:
+                    judge.take(row)
+                await self._act_on_replaced(judge.harvest())
+                key, past = page[-1].facts.key.encode(), page[-1].version
+            judge.end()
+            await self._act_on_replaced(judge.harvest())
+
+    async def _act_on_replaced(self, found: Verdicts) -> None:
+        self._noted.locked += found.locked
+        await self._move(report.MOVE_REPLACED, [(row.facts.key, row.version_id, due) for row, due in found.moves])
+        if self._noted.dry_run:
+            self._note(report.EXPIRE_REPLACED, [_done(*each) for each in found.expired])
+            self._note(report.EXPIRE_MARKER, [_done(*each) for each in found.markers])
+            return
+        for versions in batches([(row.facts.key, row.version) for row, _ in found.expired], BATCH):
+            expired = await self._write(programs.expire_replaced, versions)
+            self._noted.locked += expired.locked
+            self._note(report.EXPIRE_REPLACED, expired.done)
+        for keys in batches([row.facts.key for row, _ in found.markers], BATCH):
+            self._note(report.EXPIRE_MARKER, await self._write(programs.expire_markers, keys))
+
+    # -- uploads
+
+    async def _uploads(self) -> None:
+        for start, end in spans(self._rules(lambda rule: rule.abort_days is not None)):
+            key, past = start, ""
+            while page := await self._catalog.scan(programs.upload_page, self._scope.bucket.id, key, past, end, PAGE):
+                key, past = page[-1].key.encode(), page[-1].id
+                await self._act_on_uploads([row for row in page if self._may_write(row.key)])
+
+    async def _act_on_uploads(self, page: Sequence[UploadRow]) -> None:
+        dues = [(row, decide.abort(self._scope.lifecycle, self._calendar, row.key, row.initiated_at)) for row in page]
+        late = [(row, due.rule) for row, due in dues if due is not None and due.at <= self._scope.at]
+        if self._noted.dry_run:
+            self._note(report.ABORT, [Done(row.key, row.id, rule.id) for row, rule in late])
+            return
+        for ids in batches([row.id for row, _ in late], UPLOADS):
+            self._note(report.ABORT, await self._write(programs.abort_due, ids))
+
+    # -- acting
+
+    async def _move(self, action: str, moves: Iterable[tuple[str, str | None, Due]]) -> None:
+        slots = asyncio.Semaphore(MOVING)
+
+        async def move(key: str, version_id: str | None, due: Due) -> None:
+            async with slots:
+                done = await self._move_one(key, version_id, due)
+            if done is not None:
+                self._note(action, [done], due.storage_class)
+
+        await asyncio.gather(*(move(*each) for each in moves))
+
+    async def _move_one(self, key: str, version_id: str | None, due: Due) -> Done | None:
+        try:
+            if self._noted.dry_run:
+                self._snapshot.writable(self._scope.bucket, key, due.storage_class)
+                return Done(key, version_id or "", due.rule.id)
+            moved = await self._mover.move(self._scope._replace(now=_now()), key, version_id, due.storage_class)
+        except MountsChanged:
+            return None  # the next run looks again
+        except GatewayError as error:
+            log.warning("/%s/%s cannot be moved to %s: %s", self._name, key, due.storage_class, error)
+            self._noted.complain(f"{self._name}: {due.storage_class}: {error}")
+            return None
+        if moved is None:
+            return None
+        self._noted.moved_bytes += moved[1]
+        return moved[0]
+
+    async def _write(self, verb: Callable[..., Program[T]], some: Any) -> T:
+        """Run a program; where the configuration changed meanwhile, by the one that holds now."""
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._catalog.write(verb, self._scope._replace(now=_now()), some)
+            except MountsChanged:
+                known = self._scope.bucket.id
+                await self._look()
+                if self._scope.bucket.id != known:
+                    raise BucketNotFound(self._name) from None
+        raise Overloaded("the configuration keeps changing")
+
+    def _may_write(self, key: str) -> bool:
+        try:
+            self._snapshot.table.resolve_writable(f"/{self._name}/{key}")
+        except (ReadOnlyMount, BackendNotFound):
+            self._noted.kept += 1
+            return False
+        return True
+
+    def _note(self, action: str, done: Iterable[Done], storage_class: str = "") -> None:
+        versioned = versioning_of(self._scope.bucket) is not None
+        for key, version_id, rule in done:
+            shown = version_id if action == report.ABORT else shown_id(version_id) if versioned else ""
+            log.debug("%s of /%s/%s %s by rule %s %s", action, self._name, key, shown, rule, storage_class)
+            self._noted.note(Action(action, self._name, key, shown, rule, storage_class))
+
+
+def _done(row: programs.Replaced, rule: Rule) -> Done:
+    return Done(row.facts.key, row.version_id, rule.id)
+
+
+def spans(rules: Iterable[Rule]) -> list[tuple[bytes, bytes]]:
+    """The ranges of keys that rules are about; none lies in another."""
+    found: list[bytes] = []
+    for prefix in sorted({(rule.filter.prefix or "").encode() for rule in rules}):
+        if not found or not prefix.startswith(found[-1]):
+            found.append(prefix)
+    return [(prefix, successor(prefix)) for prefix in found]
+
+
+def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[at : at + size] for at in range(0, len(items), size))
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
