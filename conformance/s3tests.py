@@ -87,6 +87,10 @@ CONTRADICTING = {
         "expects the header x-amz-delete-marker: false; where it is false it does not appear:"
         " https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html"
     ),
+    "test_delete_marker_expiration": (
+        "expects the same header of a key that is gone altogether:"
+        " https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html"
+    ),
     "test_get_object_torrent": (
         "expects 404; torrents ended in 2022, and the gateway says so with NotImplemented:"
         " https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTorrent.html"
