@@ -188,6 +188,21 @@ def authorize_creation(principal: Principal | None, name: str) -> Principal:
     return principal
 
 
+def authorize_tenant(principal: Principal | None, action: str, tenant: str) -> None:
+    """Raise NotAllowed unless ``principal`` may do what concerns a whole tenant: an admin everything, its users read.
+
+    A confined key speaks for paths, and not for a tenant.
+    """
+    if principal is None or not (principal.is_admin or principal.tenant == tenant):
+        raise NotAllowed
+    if action.startswith(_READING):
+        return
+    if not principal.is_admin or principal.prefixes:
+        raise NotAllowed
+    if principal.readonly:
+        raise NotAllowed("The key is read-only.")
+
+
 def _confine(principal: Principal, bucket: Bucket, key: str | None) -> None:
     """A confined key reaches objects below its prefixes; a listing must be of a prefix below one of them."""
     path = f"/{bucket.name}/{key or ''}"

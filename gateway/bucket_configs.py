@@ -13,3 +13,6 @@ LOGGING = "logging"
 ENCRYPTION = "encryption"
 TAGGING = "tagging"
 REQUEST_PAYMENT = "request-payment"
+
+TENANT_PUBLIC_ACCESS_BLOCK = "tenant-public-access-block"
+"""Told to a tenant and not to a bucket; it is read with each of the tenant's buckets."""

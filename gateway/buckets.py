@@ -8,12 +8,14 @@ from collections.abc import Mapping
 
 from gateway.access import open_to_anybody
 from gateway.acl import ENFORCED, Acl
+from gateway.bucket_configs import TENANT_PUBLIC_ACCESS_BLOCK
 from gateway.catalog import config, uploads
 from gateway.catalog.base import Catalog, Program
 from gateway.errors import BadBucketName, ReadOnlyMount
 from gateway.locks import DefaultRetention
 from gateway.names import Names
-from gateway.public_access import configs_of_new_bucket
+from gateway.public_access import PublicAccessBlock, configs_of_new_bucket
+from gateway.public_access import load as load_block
 from gateway.types import Bucket, Principal
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -88,6 +90,17 @@ class Buckets:
     async def set_config(self, bucket: Bucket, name: str, value: str | None) -> None:
         """Replace a configuration (``gateway.bucket_configs``); None removes it. Raises BucketNotFound."""
         await self._catalog.write(config.set_config, bucket, name, value)
+        self._names.forget()
+
+    async def tenant_block(self, tenant: str) -> PublicAccessBlock | None:
+        """What is blocked for all buckets of a tenant, None where nothing was said."""
+        text = await self._catalog.read(config.tenant_config, tenant, TENANT_PUBLIC_ACCESS_BLOCK)
+        return None if text is None else load_block(text)
+
+    async def set_tenant_block(self, tenant: str, block: PublicAccessBlock | None) -> None:
+        """Replace what is blocked for all buckets of a tenant; None removes it. Raises TenantNotFound."""
+        text = None if block is None else block.dump()
+        await self._catalog.write(config.set_tenant_config, tenant, TENANT_PUBLIC_ACCESS_BLOCK, text)
         self._names.forget()
 
     async def set_versioning(self, bucket: Bucket, status: str) -> None:

@@ -275,6 +275,12 @@ class UserExists(GatewayError):
         self.user = user
 
 
+class TenantNotFound(GatewayError):
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"tenant not found: {tenant}")
+        self.tenant = tenant
+
+
 class UserNotFound(GatewayError):
     def __init__(self, user: str) -> None:
         super().__init__(f"user not found: {user}")

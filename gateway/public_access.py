@@ -6,11 +6,12 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-publi
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
+from operator import or_
 from typing import TYPE_CHECKING
 
 from gateway.acl import ALL_USERS, AUTHENTICATED_USERS, ENFORCED, Acl
-from gateway.bucket_configs import POLICY, PUBLIC_ACCESS_BLOCK
+from gateway.bucket_configs import POLICY, PUBLIC_ACCESS_BLOCK, TENANT_PUBLIC_ACCESS_BLOCK
 from gateway.policy import Policy, is_public, load_policy
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ class PublicAccessBlock:
     restrict_public_buckets: bool = False
     """A public policy lets in only users of the bucket's tenant."""
 
+    def __or__(self, other: PublicAccessBlock) -> PublicAccessBlock:
+        """Both at once: what either blocks is blocked."""
+        return PublicAccessBlock(*map(or_, astuple(self), astuple(other)))
+
     def dump(self) -> str:
         return json.dumps(asdict(self))
 
@@ -48,12 +53,14 @@ def configs_of_new_bucket(default_ownership: str) -> dict[str, str]:
 
 
 def public_access_block(bucket: Bucket) -> PublicAccessBlock:
-    """What is in force for a bucket: its own block, or everything where the server blocks it for all."""
+    """What is in force for a bucket: its own block and its tenant's, or everything where the server blocks for all."""
     if bucket.blocked:
         return EVERYTHING
     if not bucket.configs:
         return NOTHING
-    return bucket.config(PUBLIC_ACCESS_BLOCK, load) or NOTHING
+    own = bucket.config(PUBLIC_ACCESS_BLOCK, load) or NOTHING
+    tenants = bucket.config(TENANT_PUBLIC_ACCESS_BLOCK, load)
+    return own if tenants is None else own | tenants
 
 
 def policy_of(bucket: Bucket) -> Policy | None:

@@ -8,7 +8,15 @@ from typing import NamedTuple
 from gateway import acl
 from gateway.bucket_configs import OBJECT_LOCK, VERSIONING
 from gateway.catalog.base import Many, Program, Row
-from gateway.errors import BucketExists, BucketNotEmpty, BucketNotFound, BucketState, MountExists, MountNotFound
+from gateway.errors import (
+    BucketExists,
+    BucketNotEmpty,
+    BucketNotFound,
+    BucketState,
+    MountExists,
+    MountNotFound,
+    TenantNotFound,
+)
 from gateway.types import Bucket, Mount
 from gateway.versioning import ENABLED
 
@@ -115,8 +123,40 @@ def find_bucket(name: str) -> Program[Bucket | None]:
     rows = yield f"SELECT {_BUCKET} FROM buckets WHERE name = ?", (name,)
     if not rows:
         return None
-    configs = yield "SELECT name, value FROM bucket_configs WHERE bucket_id = ?", (rows[0][0],)
-    return replace(_bucket(rows[0]), configs=dict(configs)) if configs else _bucket(rows[0])
+    bucket = _bucket(rows[0])
+    configs = yield (
+        "SELECT name, value FROM bucket_configs WHERE bucket_id = ?"
+        " UNION ALL SELECT name, value FROM tenant_configs WHERE tenant = ?",
+        (bucket.id, bucket.tenant),
+    )
+    return replace(bucket, configs=dict(configs)) if configs else bucket
+
+
+# -- tenants
+
+
+def tenant_config(tenant: str, name: str) -> Program[str | None]:
+    """A configuration of a tenant, None where there is none."""
+    rows = yield "SELECT value FROM tenant_configs WHERE tenant = ? AND name = ?", (tenant, name)
+    return str(rows[0][0]) if rows else None
+
+
+def set_tenant_config(tenant: str, name: str, value: str | None) -> Program[None]:
+    """Replace a configuration of a tenant, or remove it. Raises TenantNotFound."""
+    if not (yield "SELECT 1 FROM tenants WHERE id = ?", (tenant,)):
+        raise TenantNotFound(tenant)
+    if value is None:
+        yield "DELETE FROM tenant_configs WHERE tenant = ? AND name = ?", (tenant, name)
+    else:
+        yield (
+            "INSERT INTO tenant_configs (tenant, name, value) VALUES (?, ?, ?)"
+            " ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value",
+            (tenant, name, value),
+        )
+    yield BUMP
+
+
+# -- lists and changes of buckets
 
 
 def list_buckets(owner_id: str | None, prefix: str, after: str, limit: int) -> Program[list[Bucket]]:

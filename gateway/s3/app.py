@@ -19,8 +19,8 @@ from gateway.auth.payload import UNSIGNED
 from gateway.auth.sigv4 import IN_QUERY, Identity, RequestHead, Verifier
 from gateway.errors import BucketNotFound
 from gateway.log_delivery import LogDelivery
+from gateway.s3 import control, quirks
 from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
-from gateway.s3 import quirks
 from gateway.s3.access_log import AccessLog
 from gateway.s3.call import Answer, Body, Call
 from gateway.s3.cross_origin import allowance, preflight
@@ -149,7 +149,10 @@ class S3Door:
         if visit.method == "POST" and self._is_form(visit, scope):
             return await self._post_object(visit, scope, receive)
         hosted = self._domains.bucket_of(headers.get(b"host", b""))
-        identity = await self._verifier.verify(RequestHead(visit.method, raw_path, raw_query, raw_headers, hosted))
+        head = RequestHead(visit.method, raw_path, raw_query, raw_headers, hosted)
+        if control.is_control(raw_path, headers):
+            return await self._control(visit, receive, head)
+        identity = await self._verifier.verify(head)
         await self._admit(visit, scope, identity)
         bucket, key = visit.bucket, visit.key = self._place(visit, scope)
         query = parse_query(raw_query)
@@ -170,6 +173,15 @@ class S3Door:
         elif endpoint.stream is not None:
             members[endpoint.stream] = body
         return await _handle(endpoint, call, members)
+
+    async def _control(self, visit: Visit, receive: Receive, head: RequestHead) -> Response:
+        """Serve a request of S3 Control."""
+        visit.operation = control.OPERATION
+        identity = visit.identity = await self._verifier.verify(head)
+        if identity.principal is not None:
+            visit.user = identity.principal.user_id
+        visit.body = body = identity.payload.open(receive, visit.headers)
+        return await control.answer(self._core, visit.method, identity.principal, visit.headers, body)
 
     def _is_form(self, visit: Visit, scope: Scope) -> bool:
         """Whether a POST is a browser's form: it goes to a bucket, and to none of its sub-resources."""
@@ -259,6 +271,8 @@ class S3Door:
 
     async def _keep_record(self, logs: LogDelivery, visit: Visit, scope: Scope, headers: Headers) -> None:
         """Note the request in the access logs of the buckets that keep one."""
+        if visit.operation == control.OPERATION:
+            return
         if not visit.bucket:  # refused before its path was read
             try:
                 visit.bucket, visit.key = self._place(visit, scope)
@@ -298,7 +312,8 @@ class S3Door:
         headers = list(answer.headers)
         if visit.method == "HEAD" or answer.status == 304:
             return answer.status, headers, b""
-        body = error_document(answer, visit.request_id, self._host_id)
+        wrapped = visit.operation == control.OPERATION
+        body = error_document(answer, visit.request_id, self._host_id, wrapped=wrapped)
         headers += ((b"content-type", b"application/xml"), (b"content-length", b"%d" % len(body)))
         return answer.status, headers, body
 

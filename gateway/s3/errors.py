@@ -539,6 +539,7 @@ _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.NotAllowed: lambda e: AccessDenied(e.reason),
     domain.BadRequest: _bad_request,
     domain.BadPolicy: lambda e: MalformedPolicy(str(e)),
+    domain.TenantNotFound: lambda e: AccessDenied(),
     domain.BucketNotFound: lambda e: NoSuchBucket(BucketName=e.bucket),
     domain.BucketExists: _bucket_exists,
     domain.BucketNotEmpty: lambda e: BucketNotEmpty(BucketName=e.bucket),
@@ -593,11 +594,13 @@ def _from_auth(error: AuthError) -> S3Error:
     return answer
 
 
-def error_document(error: S3Error, request_id: str, host_id: str) -> bytes:
-    """The body of an error answer. Errors carry no namespace."""
-    parts = ['<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>', error.code, "</Code><Message>"]
+def error_document(error: S3Error, request_id: str, host_id: str, *, wrapped: bool = False) -> bytes:
+    """The body of an error answer. Errors carry no namespace; S3 Control's are ``wrapped`` in one more element."""
+    parts = ['<?xml version="1.0" encoding="UTF-8"?>\n', "<ErrorResponse>" if wrapped else ""]
+    parts += ("<Error><Code>", error.code, "</Code><Message>")
     parts += (escape(error.message), "</Message>")
     for name, value in error.detail.items():
         parts += ("<", name, ">", escape(value), "</", name, ">")
-    parts += ("<RequestId>", request_id, "</RequestId><HostId>", host_id, "</HostId></Error>")
+    parts += ("</Error>" if wrapped else "", "<RequestId>", request_id, "</RequestId><HostId>", host_id, "</HostId>")
+    parts.append("</ErrorResponse>" if wrapped else "</Error>")
     return "".join(parts).encode()

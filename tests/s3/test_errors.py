@@ -15,6 +15,7 @@ from gateway.s3 import errors
 SAMPLES: dict[type[domain.GatewayError], tuple[Any, ...]] = {
     domain.SizeMismatch: (4, 5),
     domain.BadRequest: ("no sense", "prefix", "x"),
+    domain.TenantNotFound: ("t",),
     domain.BucketNotFound: ("b",),
     domain.BucketExists: ("b",),
     domain.BucketNotEmpty: ("b",),
@@ -53,6 +54,7 @@ KINDS = [
 ]
 
 EXPECTED = {
+    domain.TenantNotFound: ("AccessDenied", 403),
     domain.BucketNotFound: ("NoSuchBucket", 404),
     domain.UnknownStorageClass: ("InvalidStorageClass", 400),
     domain.ObjectNotFound: ("NoSuchKey", 404),

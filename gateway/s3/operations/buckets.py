@@ -130,9 +130,17 @@ async def _access(call: Call, owner: Principal, ownership: str | None, canned: s
     acl = await requested_acl(call, canned, owner.canonical_id)
     if chosen == ENFORCED and acl is not None:
         raise InvalidBucketAclWithObjectOwnership
-    if is_public_acl(acl) and call.core.settings.block_public_access:
+    if is_public_acl(acl) and await _blocks_public_acls(call, owner.tenant):
         raise AccessDenied("Access Denied because of the BlockPublicAcls setting in S3 Block Public Access.")
     return chosen, acl
+
+
+async def _blocks_public_acls(call: Call, tenant: str) -> bool:
+    """Whether a bucket of a tenant's that is to be made may have no public ACL."""
+    if call.core.settings.block_public_access:
+        return True
+    block = await call.core.buckets.tenant_block(tenant)
+    return block is not None and block.block_public_acls
 
 
 def _region(configuration: dict[str, Any] | None, regions: tuple[str, ...]) -> str:

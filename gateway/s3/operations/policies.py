@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import astuple
 from typing import Any
 
@@ -76,6 +77,14 @@ async def get_bucket_policy_status(
     return {"PolicyStatus": {"IsPublic": is_public_bucket(bucket)}}
 
 
+def block_from(members: Mapping[str, Any]) -> PublicAccessBlock:
+    return PublicAccessBlock(*(bool(members.get(name)) for name in _SWITCHES))
+
+
+def block_members(block: PublicAccessBlock) -> dict[str, bool]:
+    return dict(zip(_SWITCHES, astuple(block), strict=True))
+
+
 @operation
 async def put_public_access_block(
     call: Call,
@@ -86,7 +95,7 @@ async def put_public_access_block(
 ) -> dict[str, Any]:
     """Set the four switches; those that are not told are off."""
     bucket = await open_bucket(call, "s3:PutBucketPublicAccessBlock", Bucket, None, ExpectedBucketOwner)
-    block = PublicAccessBlock(*(bool(PublicAccessBlockConfiguration.get(name)) for name in _SWITCHES))
+    block = block_from(PublicAccessBlockConfiguration)
     await call.core.buckets.set_config(bucket, PUBLIC_ACCESS_BLOCK, block.dump())
     return {}
 
@@ -98,7 +107,7 @@ async def get_public_access_block(call: Call, *, Bucket: str, ExpectedBucketOwne
     block = bucket.config(PUBLIC_ACCESS_BLOCK, load)
     if block is None:
         raise NoSuchPublicAccessBlockConfiguration(BucketName=Bucket)
-    return {"PublicAccessBlockConfiguration": dict(zip(_SWITCHES, astuple(block), strict=True))}
+    return {"PublicAccessBlockConfiguration": block_members(block)}
 
 
 @operation
