@@ -73,6 +73,23 @@ class StoreFull(StoreError):
     """There is no room for another blob; reads and deletes still work."""
 
 
+class StoreUnavailable(StoreError):
+    """A store behind a network did not answer, answered nonsense, or asked for patience. Another attempt may help.
+
+    ``retry_after`` is how many seconds it asked to be left alone for, 0 when it did not say.
+    """
+
+    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class StoreRefused(StoreError):
+    """A store understood a request and will not do it, now or later."""
+
+    permanent = True
+
+
 class StoreMisconfigured(StoreError):
     """The configuration of a store is not usable: an unknown field, a missing directory, wrong credentials."""
 
@@ -168,6 +185,25 @@ class GroupedWrites(Protocol):
         """Keep blobs as ``put`` does, all durable on return. Blocks; called from a worker thread.
 
         Raises StoreFull or StoreError, and then promises nothing of any of them.
+        """
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A store behind a network: a request waits long, and several at once wait no longer than one."""
+
+    parallel: int
+    """How many blocks of one body are best under way at once."""
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """A store that can tell whether it is well."""
+
+    async def probe(self) -> None:
+        """Ask the service for the least that shows it answers, knows us and has the bucket. Tries once.
+
+        Raises StoreMisconfigured or StoreUnavailable with a sentence that tells what to do.
         """
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 
 from backends.base import BlobStore, StoreMisconfigured
 from backends.local import PACK_LIMIT, LocalStore
@@ -43,6 +45,28 @@ def _open_local(config: Mapping[str, str]) -> BlobStore:
     return LocalStore(_local_root(config), fsync=fsync == "true", pack_limit=int(limit))
 
 
+def _cloud(name: str, required: set[str], optional: set[str], secret: set[str]) -> BackendType:
+    """A store whose module, and the client it needs, is imported when a mount asks for it."""
+
+    def module() -> ModuleType:
+        try:
+            return import_module(f"backends.{name}")
+        except ModuleNotFoundError as error:
+            raise StoreMisconfigured(
+                f"{name} needs the package {error.name}: pip install 'nexus-gateway[{name}]'"
+            ) from error
+
+    def open_cloud(config: Mapping[str, str]) -> BlobStore:
+        store: BlobStore = module().open_store(config)
+        return store
+
+    def identify(config: Mapping[str, str]) -> str:
+        return str(module().identity(config))
+
+    fields = frozenset(optional | secret | {"prefix", "timeout"})
+    return BackendType(open_cloud, identify, frozenset(required), fields, frozenset(secret))
+
+
 BUILT_IN: dict[str, BackendType] = {
     "local": BackendType(
         open=_open_local,
@@ -54,6 +78,12 @@ BUILT_IN: dict[str, BackendType] = {
         open=lambda config: MemoryStore(),
         identity=lambda config: config["name"],
         required=frozenset({"name"}),
+    ),
+    "s3": _cloud(
+        "s3",
+        required={"bucket"},
+        optional={"endpoint_url", "region_name", "access_key_id", "addressing_style"},
+        secret={"secret_access_key", "session_token"},
     ),
 }
 

@@ -4,8 +4,8 @@ Writing: a body is cut every ``block_size`` bytes, hashed once for every digest 
 ETag, SHA-256 for the blob's name, the client's checksum), and each block is made durable in the store while the
 next one arrives. Nothing here names anything: until the catalog does, the blocks are garbage.
 
-Memory per upload is two batches of ``BATCH`` bytes for stores that take streams, one block from a shared budget
-for those that need it whole.
+Memory per upload is two batches of ``BATCH`` bytes for stores that take streams; blocks from a shared budget for
+those that need them whole. Reading streams, and reads ahead from stores behind a network (``gateway.ahead``).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from backends.base import (
     StoreFull,
 )
 from gateway import checksums
+from gateway.ahead import ReadAhead
 from gateway.catalog import blobs
 from gateway.catalog.base import Catalog, Prelude, T, Verb
 from gateway.errors import (
@@ -51,7 +52,7 @@ SMALL = 64 * 1024
 BATCH = 512 * 1024
 """Bytes handed to a worker thread at once."""
 PUBLISHING = 2
-"""Blocks of one body that may be on their way to the disk while the next one arrives."""
+"""Blocks of one body that may be on their way to the disk while the next one arrives; a remote store says itself."""
 BLOCK_PAGE = 64
 PATIENCE = 200
 """How often, every 25 ms, a put looks again at a blob that the collector is removing."""
@@ -120,6 +121,7 @@ class ContentStore:
         self._catalog = catalog
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="content")
         self._buffers = asyncio.Semaphore(buffer_blocks)
+        self._ahead = ReadAhead(buffer_blocks)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
@@ -282,9 +284,14 @@ class ContentStore:
                     async for chunk in chunks:
                         yield chunk
             elif content.manifest_id is not None:
-                async for block in self._blocks(content.manifest_id, span):
+
+                def fetch(block: Block) -> AsyncGenerator[bytes, None]:
                     within = ByteRange(max(span.start - block.offset, 0), min(span.stop - block.offset, block.size))
-                    async with aclosing(self._read_block(store, content.scope, block, within)) as chunks:
+                    return self._read_block(store, content.scope, block, within)
+
+                depth = store.remote.parallel if store.remote is not None else 0
+                async with aclosing(self._blocks(content.manifest_id, span)) as blocks:
+                    async with aclosing(self._ahead.read(blocks, fetch, depth)) as chunks:
                         async for chunk in chunks:
                             yield chunk
         except StoreError as error:
@@ -309,7 +316,7 @@ class ContentStore:
             raise BlobDamaged(name, "its CRC is not the one it was stored with")
         yield held
 
-    async def _blocks(self, manifest_id: int, span: ByteRange) -> AsyncIterator[Block]:
+    async def _blocks(self, manifest_id: int, span: ByteRange) -> AsyncGenerator[Block, None]:
         at = span.start
         while at < span.stop:
             page = await self._catalog.read(blobs.blocks_between, manifest_id, at, span.stop, BLOCK_PAGE)
@@ -341,6 +348,7 @@ class _Cutter:
         self._block_crc = 0
         self._block_start = 0
         self._block_room = block_size
+        self._parallel = store.remote.parallel if store.remote is not None else PUBLISHING
         self._stage: Stage | None = None
         self._working: Awaitable[None] | None = None
         self._publishing: list[asyncio.Task[None]] = []
@@ -401,7 +409,7 @@ class _Cutter:
         digest = self._block_sha256.hexdigest()
         size = self.size - self._block_start
         self.blocks.append(Block(self._block_start, size, digest, _signed(self._block_crc)))
-        while len(running := [task for task in self._publishing if not task.done()]) >= PUBLISHING:
+        while len(running := [task for task in self._publishing if not task.done()]) >= self._parallel:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         for task in self._publishing:
             if task.done():
@@ -446,7 +454,9 @@ class _WholeBlock:
 
     async def publish(self, name: BlobName) -> None:
         try:
-            await self._store.put(name, bytes(self._buffer))
+            content = await asyncio.to_thread(bytes, self._buffer)
+            self._buffer = bytearray()  # once is enough, for the time that it takes
+            await self._store.put(name, content)
         finally:
             await self.discard()
 

@@ -13,7 +13,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from backends.base import DEFAULT_SCOPE, BlobStore, GroupedWrites, InlineReads, StoreError, StreamingWrites
+from backends.base import (
+    DEFAULT_SCOPE,
+    BlobStore,
+    GroupedWrites,
+    InlineReads,
+    Probing,
+    Remote,
+    StoreError,
+    StreamingWrites,
+)
 from gateway.acl import ENFORCED
 from gateway.catalog import config
 from gateway.catalog.base import Catalog
@@ -50,6 +59,8 @@ class OpenStore:
     """The same store, where it keeps many small blobs with one sync."""
     streaming: StreamingWrites | None = None
     """The same store, where it takes blobs piece by piece."""
+    remote: Remote | None = None
+    """The same store, where it is behind a network."""
 
     def scope_for(self, bucket: Bucket) -> str:
         """Whose content a bucket's is: contents are shared within a scope only."""
@@ -224,6 +235,7 @@ class Names:
                 inline=blobs if isinstance(blobs, InlineReads) else None,
                 grouped=blobs if isinstance(blobs, GroupedWrites) and self._factory.is_near(blobs) else None,
                 streaming=blobs if isinstance(blobs, StreamingWrites) else None,
+                remote=blobs if isinstance(blobs, Remote) else None,
             )
         except StoreError as error:
             # One store that is out of order must not take the others down.
@@ -277,11 +289,9 @@ class Mounts:
             raise BadMount("dedup_scope is 'tenant' or 'store'")
         try:
             identity = await asyncio.to_thread(self._factory.identity, backend_type, options)
-            # Opened once before it is recorded, so that a wrong configuration is refused here and now.
-            trial = await asyncio.to_thread(self._factory.open, backend_type, options)
+            await self._try(backend_type, options)
         except StoreError as error:
             raise BadMount(str(error)) from error
-        await trial.close()
         now = time.time_ns() // 1_000_000
         name = bucket_of(mount_point)
         bucket = self._bucket(name, owner, now) if name else None
@@ -291,6 +301,15 @@ class Mounts:
         )
         self._names.forget()
         return self._view(mount, await self._names.current())
+
+    async def _try(self, backend_type: str, options: Mapping[str, str]) -> None:
+        """Open a store before it is recorded, so that a wrong configuration is refused here and now."""
+        trial = await asyncio.to_thread(self._factory.open, backend_type, options)
+        try:
+            if isinstance(trial, Probing):
+                await trial.probe()
+        finally:
+            await trial.close()
 
     def _bucket(self, name: str, owner: Principal, now: int) -> Bucket:
         ownership = ENFORCED if self._ownership == ENFORCED else ""

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from contextlib import suppress
+from typing import Protocol
 
 import pytest
 
@@ -17,6 +18,8 @@ from backends.base import (
     ByteRange,
     GroupedWrites,
     InlineReads,
+    Probing,
+    Remote,
     StoreError,
     StreamingWrites,
     read_all,
@@ -155,3 +158,47 @@ class BlobStoreContract:
             with pytest.raises(StoreError):
                 await store.put(name, content)
         assert await names_in(store) == set()
+
+
+class Bucket(Protocol):
+    """What lies below a store's prefix, as others see it: by the service's own client, where there is one."""
+
+    def keys(self) -> list[str]: ...
+
+    def put(self, key: str, content: bytes) -> None: ...
+
+
+class RemoteStoreContract(BlobStoreContract):
+    """What stores behind a network promise beyond that; wants a ``bucket`` fixture, too."""
+
+    async def test_foreign_objects_are_left_alone(self, store: BlobStore, bucket: Bucket) -> None:
+        name = name_of(b"ours")
+        await store.put(name, b"ours")
+        (key,) = bucket.keys()
+        assert key.endswith(f"cas/{name.digest[:2]}/{name.digest[2:4]}/{name.digest}")
+        for foreign in (key[:-1], f"{key}0", f"{key}/", key.replace("cas/", "cas/x/"), key.replace("cas", "CAS")):
+            bucket.put(foreign, b"theirs")
+        assert await names_in(store) == {name}
+
+    @pytest.mark.parametrize("there", [b"", b"0123456789", b"longer than what is said"])
+    async def test_what_is_not_the_blob_under_its_name_is_replaced(
+        self, store: BlobStore, bucket: Bucket, there: bytes
+    ) -> None:
+        content = b"ten bytes!"
+        name = name_of(content)
+        await store.put(name, content)
+        (key,) = bucket.keys()
+        bucket.put(key, there)
+        await store.put(name, content)
+        assert await read_all(store, name) == content
+
+    async def test_scopes_of_tenants_lie_apart(self, store: BlobStore, bucket: Bucket) -> None:
+        name = name_of(b"x", "acme")
+        await store.put(name, b"x")
+        (key,) = bucket.keys()
+        assert key.endswith(f"tenants/acme/cas/{name.digest[:2]}/{name.digest[2:4]}/{name.digest}")
+
+    async def test_it_is_well(self, store: BlobStore) -> None:
+        assert isinstance(store, Probing) and isinstance(store, Remote)
+        await store.probe()
+        assert store.parallel > 1

@@ -1,0 +1,170 @@
+"""Mounts on cloud stores, from the command that adds them to what lies in the cloud's own bucket."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+
+from tests.e2e.harness import Server, keys_of, unique
+from tests.services import Keys, S3Keys
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A mount on a cloud store, and the cloud's bucket as its own client sees it."""
+
+    backend_type: str
+    config: dict[str, str]
+    blobs: Keys
+    bucket: str
+
+
+@pytest.fixture(scope="module")
+def node(new_server: Callable[..., Server]) -> Server:
+    """A server whose collector runs only when it is told to."""
+    return new_server(NEXUS_GC_INTERVAL="100000")
+
+
+@pytest.fixture
+def client(node: Server) -> Iterator[BaseClient]:
+    made = node.s3()
+    yield made
+    made.close()
+
+
+def add(node: Server, point: str, backend_type: str, config: dict[str, str], *options: str) -> Any:
+    settings = [word for name, value in config.items() for word in ("--config", f"{name}={value}")]
+    return node.run("mounts", "add", point, backend_type, *settings, *options)
+
+
+@pytest.fixture(params=["s3"])
+def cloud(request: pytest.FixtureRequest, node: Server) -> Iterator[Cloud]:
+    service, keys = {"s3": ("moto", S3Keys)}[request.param]
+    config = {**request.getfixturevalue(service), "prefix": unique("test")}
+    name = unique("archives")
+    done = add(node, f"/{name}", request.param, config, "--priority", "10")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"Mounted {request.param} at /{name}.\n"
+    yield Cloud(request.param, config, keys(config), name)
+    node.unmount(f"/{name}")
+
+
+def body_of(client: BaseClient, cloud: Cloud, key: str, **options: str) -> bytes:
+    content: bytes = client.get_object(Bucket=cloud.bucket, Key=key, **options)["Body"].read()
+    return content
+
+
+def test_objects_come_and_go(client: BaseClient, cloud: Cloud) -> None:
+    small, long = b"hi", os.urandom(20 * MIB + 5)
+    client.put_object(Bucket=cloud.bucket, Key="small.txt", Body=small, ContentType="text/plain")
+    client.put_object(Bucket=cloud.bucket, Key="a/long.bin", Body=long)
+    client.put_object(Bucket=cloud.bucket, Key="empty", Body=b"")
+    assert client.get_object(Bucket=cloud.bucket, Key="small.txt")["ContentType"] == "text/plain"
+    assert keys_of(client, cloud.bucket) == ["a/long.bin", "empty", "small.txt"]
+    assert [body_of(client, cloud, key) for key in ("small.txt", "a/long.bin", "empty")] == [small, long, b""]
+    assert len(cloud.blobs.keys()) == 4, "a small one, and three blocks"
+    for span in ("0-0", f"{8 * MIB - 3}-{16 * MIB + 3}", f"{20 * MIB}-", "-7"):
+        start, _, stop = span.partition("-")
+        first = int(start) if start else len(long) - int(stop)
+        last = int(stop) + 1 if start and stop else len(long)
+        assert body_of(client, cloud, "a/long.bin", Range=f"bytes={span}") == long[first:last]
+    client.copy_object(Bucket=cloud.bucket, Key="copy", CopySource={"Bucket": cloud.bucket, "Key": "a/long.bin"})
+    client.delete_object(Bucket=cloud.bucket, Key="a/long.bin")
+    assert body_of(client, cloud, "copy") == long
+    assert len(cloud.blobs.keys()) == 4
+    client.put_object(Bucket="workspace", Key=cloud.bucket, Body=b"from a local store")
+    client.copy_object(Bucket=cloud.bucket, Key="moved", CopySource={"Bucket": "workspace", "Key": cloud.bucket})
+    assert body_of(client, cloud, "moved") == b"from a local store"
+    assert len(cloud.blobs.keys()) == 5
+
+
+def test_parts_become_one_object(client: BaseClient, cloud: Cloud) -> None:
+    parts = [os.urandom(5 * MIB), os.urandom(9 * MIB), b"the end"]
+    where = {"Bucket": cloud.bucket, "Key": "joined"}
+    upload = client.create_multipart_upload(**where)["UploadId"]
+
+    def send(number: int) -> dict[str, Any]:
+        done = client.upload_part(**where, UploadId=upload, PartNumber=number, Body=parts[number - 1])
+        return {"PartNumber": number, "ETag": done["ETag"]}
+
+    with ThreadPoolExecutor(3) as pool:
+        sent = list(pool.map(send, (1, 2, 3)))
+    client.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": sent})
+    assert body_of(client, cloud, "joined") == b"".join(parts)
+    assert body_of(client, cloud, "joined", Range=f"bytes={5 * MIB - 2}-{5 * MIB + 1}") == parts[0][-2:] + parts[1][:2]
+
+
+def test_a_content_is_kept_once_and_goes_when_nothing_names_it(node: Server, client: BaseClient, cloud: Cloud) -> None:
+    content = os.urandom(9 * MIB)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: client.put_object(Bucket=cloud.bucket, Key=f"{n}", Body=content), range(6)))
+    assert len(cloud.blobs.keys()) == 2
+    (stats,) = [row for row in node.nexus("stats") if row["location"] == f"/{cloud.bucket}"]
+    assert (stats["objects"], stats["blobs"], stats["stored_bytes"]) == (6, 2, 9 * MIB)
+    for n in range(5):
+        client.delete_object(Bucket=cloud.bucket, Key=f"{n}")
+    node.nexus("gc", "--grace", "0")
+    assert len(cloud.blobs.keys()) == 2
+    assert body_of(client, cloud, "5") == content
+    client.delete_object(Bucket=cloud.bucket, Key="5")
+    node.nexus("gc", "--grace", "0")
+    assert cloud.blobs.keys() == []
+
+
+def test_fsck_sees_what_the_cloud_lost(node: Server, client: BaseClient, cloud: Cloud) -> None:
+    contents = {key: os.urandom(100_000) for key in ("lost", "cut", "changed", "well")}
+    blobs = {}
+    for key, content in contents.items():
+        before = set(cloud.blobs.keys())
+        client.put_object(Bucket=cloud.bucket, Key=key, Body=content)
+        (blobs[key],) = set(cloud.blobs.keys()) - before
+    assert node.run("fsck", "--rehash").returncode == 0
+    cloud.blobs.remove(blobs["lost"])
+    cloud.blobs.put(blobs["cut"], contents["cut"][:-1])
+    cloud.blobs.put(blobs["changed"], os.urandom(100_000))
+    done = node.run("fsck", "--rehash", "--json")
+    assert done.returncode == 2
+    for key in ("lost", "cut", "changed"):
+        assert f"/{cloud.bucket}/{key}" in done.stdout, done.stdout
+    assert f"/{cloud.bucket}/well" not in done.stdout
+    for key, content in contents.items():  # sent again, each is whole again
+        client.put_object(Bucket=cloud.bucket, Key=key, Body=content)
+        assert body_of(client, cloud, key) == content
+    assert node.run("fsck", "--rehash").returncode == 0
+
+
+def test_mounts_on_one_bucket_and_prefix_share_it(node: Server, client: BaseClient, cloud: Cloud) -> None:
+    other = unique("shared")
+    assert (
+        add(node, f"/{other}", cloud.backend_type, {**cloud.config, "prefix": f"/{cloud.config['prefix']}/"}).returncode
+        == 0
+    )
+    for name in (cloud.bucket, other):
+        client.put_object(Bucket=name, Key="same", Body=b"same")
+    assert len(cloud.blobs.keys()) == 1
+    node.unmount(f"/{other}")
+
+
+def test_secrets_are_never_shown(node: Server, cloud: Cloud) -> None:
+    shown = node.run("mounts", "list").stdout + node.run("mounts", "info", f"/{cloud.bucket}/x", "--json").stdout
+    assert cloud.config["prefix"] in shown
+    assert "********" in shown
+
+
+def test_a_mount_that_cannot_work_is_refused(node: Server, cloud: Cloud) -> None:
+    place = "container" if "container" in cloud.config else "bucket"
+    for wrong, message in [
+        ({place: "nonesuch"}, f"there is no {place} 'nonesuch'"),
+        ({place: "nonesuch", "colour": "red"}, f"{cloud.backend_type} has no setting colour"),
+    ]:
+        done = add(node, f"/{unique('wrong')}", cloud.backend_type, {**cloud.config, **wrong})
+        assert done.returncode == 1
+        assert message in done.stderr

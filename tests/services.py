@@ -1,0 +1,164 @@
+"""Real services that stores are tested against, each a process of its own on a free port of this machine.
+
+What a service needs (a binary built by Go, a package of npm) is fetched once into the user's cache; where the tool
+that fetches it is missing, the tests that need the service are skipped and say so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from tests.e2e.harness import Server, free_port, keys_of
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nexus-gateway-tests"
+START_SECONDS = 60
+VERSITY = "v1.8.0"
+
+
+@contextmanager
+def serving(command: list[str], url: str, log: Path, **environment: str) -> Iterator[None]:
+    """A service as long as the block lasts, from when it answers anything at all over HTTP."""
+    with open(log, "ab") as out:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, **environment},
+            cwd=log.parent,
+            start_new_session=True,
+        )
+    try:
+        _wait(process, url, log)
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"{process.args!r} did not start: {log.read_text()[-3000:]}")
+
+
+def go_binary(package: str, version: str) -> Path:
+    """A program built from a Go module; the test is skipped where there is no Go."""
+    name = package.rsplit("/", 1)[1]
+    folder = CACHE / "go" / f"{name}-{version}"
+    if not (folder / name).exists():
+        if shutil.which("go") is None:
+            pytest.skip(f"{name} is built by Go, which is not installed")
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["go", "install", f"{package}@{version}"], env={**os.environ, "GOBIN": str(folder)}, check=True)
+    return folder / name
+
+
+# -- S3
+
+
+def s3_client(url: str, access_key: str, secret_key: str) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=Config(s3={"addressing_style": "path"}, max_pool_connections=40),
+    )
+
+
+def s3_config(url: str, access_key: str, secret_key: str, bucket: str) -> dict[str, str]:
+    """The configuration of a mount on a bucket that is made here."""
+    s3_client(url, access_key, secret_key).create_bucket(Bucket=bucket)
+    return {
+        "bucket": bucket,
+        "endpoint_url": url,
+        "access_key_id": access_key,
+        "secret_access_key": secret_key,
+        "addressing_style": "path",
+    }
+
+
+class Keys(Protocol):
+    """What lies below the prefix of a store's configuration, seen by the service's own client."""
+
+    def keys(self) -> list[str]: ...
+
+    def put(self, key: str, content: bytes) -> None: ...
+
+    def remove(self, key: str) -> None: ...
+
+
+class S3Keys:
+    """Keys, seen by boto3."""
+
+    def __init__(self, config: dict[str, str]) -> None:
+        self._client = s3_client(config["endpoint_url"], config["access_key_id"], config["secret_access_key"])
+        self._bucket = config["bucket"]
+        self._prefix = config["prefix"]
+
+    def keys(self) -> list[str]:
+        return keys_of(self._client, self._bucket, self._prefix)
+
+    def put(self, key: str, content: bytes) -> None:
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
+
+    def remove(self, key: str) -> None:
+        self._client.delete_object(Bucket=self._bucket, Key=key)
+
+
+@contextmanager
+def moto(folder: Path) -> Iterator[dict[str, str]]:
+    """moto's server, in memory."""
+    url = f"http://127.0.0.1:{free_port()}"
+    program = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", url.rsplit(":", 1)[1]]
+    with serving(program, url, folder / "moto.log"):
+        yield s3_config(url, "testing", "testing", "blobs")
+
+
+@contextmanager
+def gateway(folder: Path) -> Iterator[tuple[Server, dict[str, str]]]:
+    """Another Nexus gateway, which is an S3 service like any."""
+    running = Server(folder)
+    running.start()
+    try:
+        yield running, s3_config(running.url, running.admin.access_key, running.admin.secret_key, "blobs")
+    finally:
+        running.stop()
+
+
+@contextmanager
+def versity(folder: Path) -> Iterator[dict[str, str]]:
+    """Versity's gateway over a directory: an S3 service in Go."""
+    program = go_binary("github.com/versity/versitygw/cmd/versitygw", VERSITY)
+    address = f"127.0.0.1:{free_port()}"
+    (folder / "root").mkdir()
+    command = [str(program), "--access", "versity", "--secret", "versity-secret", "--port", address]
+    command += ["posix", "--sidecar", str(folder / "sidecar"), str(folder / "root")]
+    (folder / "sidecar").mkdir()
+    with serving(command, f"http://{address}", folder / "versity.log"):
+        yield s3_config(f"http://{address}", "versity", "versity-secret", "blobs")
