@@ -6,6 +6,7 @@ that fetches it is missing, the tests that need the service are skipped and say 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -27,6 +28,8 @@ from tests.e2e.harness import Server, free_port, keys_of
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nexus-gateway-tests"
 START_SECONDS = 60
+FETCH_SECONDS = 200.0
+"""How long a test waits for a program that is not in the cache yet; less than a test may take."""
 VERSITY = "v1.8.0"
 
 
@@ -65,16 +68,43 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     raise RuntimeError(f"{process.args!r} did not start: {log.read_text()[-3000:]}")
 
 
-def go_binary(package: str, version: str) -> Path:
-    """A program built from a Go module; the test is skipped where there is no Go."""
+def go_binary(package: str, version: str, *, build: bool = True) -> Path:
+    """A program built from a Go module; the test is skipped where there is no Go, or where it would take too long."""
     name = package.rsplit("/", 1)[1]
     folder = CACHE / "go" / f"{name}-{version}"
-    if not (folder / name).exists():
-        if shutil.which("go") is None:
-            pytest.skip(f"{name} is built by Go, which is not installed")
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["go", "install", f"{package}@{version}"], env={**os.environ, "GOBIN": str(folder)}, check=True)
-    return folder / name
+    program = folder / name
+    if not program.exists() and not build:
+        pytest.skip(f"{name} is not built in the cache")
+    _fetch(program, ["go", "install", f"{package}@{version}"], folder, GOBIN=str(folder))
+    return program
+
+
+def _fetch(wanted: Path, command: list[str], folder: Path, **environment: str) -> None:
+    """Run what makes a file, unless it is there. A slow one goes on by itself, for the next time."""
+    if wanted.exists():
+        return
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{wanted.name} is fetched by {command[0]}, which is not installed")
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "log", "ab") as log, open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if wanted.exists():
+            return
+        fetching = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+        try:
+            fetching.wait(FETCH_SECONDS)
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"{wanted.name} is still being fetched; it will be there the next time")
+    if not wanted.exists():
+        pytest.skip(f"{wanted.name} cannot be fetched: {(folder / 'log').read_text()[-500:]}")
 
 
 # -- S3
@@ -154,7 +184,7 @@ def gateway(folder: Path) -> Iterator[tuple[Server, dict[str, str]]]:
 @contextmanager
 def versity(folder: Path) -> Iterator[dict[str, str]]:
     """Versity's gateway over a directory: an S3 service in Go."""
-    program = go_binary("github.com/versity/versitygw/cmd/versitygw", VERSITY)
+    program = go_binary("github.com/versity/versitygw/cmd/versitygw", VERSITY, build=False)
     address = f"127.0.0.1:{free_port()}"
     (folder / "root").mkdir()
     command = [str(program), "--access", "versity", "--secret", "versity-secret", "--port", address]
