@@ -5,6 +5,7 @@ python -m conformance.operations > docs/s3.md
 
 from __future__ import annotations
 
+from conformance.s3tests import CONTRADICTING
 from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
 from gateway.s3 import quirks
 from gateway.s3.model import Operation, operations
@@ -26,23 +27,15 @@ BODY = """
 - `If-None-Match` on writes takes ETags besides `*`.
 - Storage classes are accepted, kept and shown; every class reads at once.
 - The copy of a multipart object keeps the source's ETag, because no byte is read within a store.
-- A non-ASCII metadata value comes back as one RFC 2047 word, as
-  [AWS documents](https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html); ceph/s3-tests'
-  `test_object_set_get_unicode_metadata` expects the raw value.
-- A presigned URL that lives longer than a week is refused with 400 `AuthorizationQueryParametersError`
-  ([AWS](https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html): at most 604,800 seconds);
-  ceph/s3-tests' `test_object_raw_get_x_amz_expires_out_max_range` expects 403.
-- Browsers' forms ([POST object](forms.md)) are no operation of the model. Each of their fields has to be named by the
-  policy, as
-  [AWS documents](https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html); ceph/s3-tests'
-  `test_post_object_upload_checksum` sends `x-amz-checksum-sha256` unnamed and expects 204, where AWS answers 403.
-- Server access logs: whether the target lets `logging.s3.amazonaws.com` (by its policy) or the log delivery group (by
-  its ACL) write is decided at each delivery, as on AWS, which takes the configuration before the policy. A delivery
-  that is refused is told in the server's log. Log objects are owned by the target's owner. The requester is always a
-  canonical user id. Values of signatures and session tokens in request URIs are written as `REDACTED`. What a delivery
-  writes is not logged itself, nor are Nexus calls; cipher, TLS version, access point and source region are `-`.
 - No mount serves a path, or its store is not mounted: 404 `NoSuchBackend`. A store is full: 507
   `InsufficientCapacity`. SDKs repeat neither by themselves.
+"""
+
+CONTRADICTED = """
+## Tests of ceph/s3-tests that AWS's documentation contradicts
+
+The gateway follows AWS. `python -m conformance.s3tests` runs them all the same.
+
 """
 
 
@@ -85,7 +78,15 @@ def page() -> str:
         "| operation | request | members, none of them taken |\n|---|---|---|",
         *map(_refused_row, refused),
     ]
-    return "\n".join(lines) + "\n" + BODY
+    return "\n".join(lines) + "\n" + BODY + CONTRADICTED + "\n".join(_contradictions()) + "\n"
+
+
+def _contradictions() -> list[str]:
+    """The tests by what they expect, one line for all that expect the same."""
+    by_reason: dict[str, list[str]] = {}
+    for test, reason in CONTRADICTING.items():
+        by_reason.setdefault(reason, []).append(f"`{test}`")
+    return [f"- {', '.join(tests)}: {reason}" for reason, tests in by_reason.items()]
 
 
 def _served_row(operation: Operation) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from conformance.operations import refused_members
+from conformance.operations import page, refused_members
 from gateway.s3.model import operations
 from gateway.s3.operations.registry import REGISTRY
 from tests.s3.oracle import REACHABLE, operation_model, sample
@@ -57,3 +58,9 @@ def test_a_member_that_is_not_taken_is_refused(s3: BaseClient, filled: str, name
     assert call(s3, name, filled, member) == "NotImplemented"
     assert s3.get_object(Bucket=filled, Key="key")["Body"].read() == b"as it was"
     assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=filled)["Contents"]] == ["key"]
+
+
+def test_the_page_of_operations_is_made_from_this_code() -> None:
+    assert (Path(__file__).parents[2] / "docs" / "s3.md").read_text() == page(), (
+        "python -m conformance.operations > docs/s3.md"
+    )
