@@ -17,7 +17,8 @@ DEFAULT_SCOPE = "default"
 
 
 class BlobName(NamedTuple):
-    """Where a blob lives in a store: ``scope`` (a tenant id) and ``digest`` (SHA-256, 64 lower-case hex)."""
+    """Where a blob lives in a store: ``scope`` (whose it is: a tenant id, and a domain of encryption where it is
+    encrypted) and ``digest`` (SHA-256 of what the store holds, 64 lower-case hex)."""
 
     scope: str
     digest: str
@@ -30,7 +31,7 @@ class ByteRange(NamedTuple):
     stop: int
 
 
-_SCOPE = re.compile(r"(?!\.+\Z)[a-z0-9._-]{1,64}")
+_SCOPE = re.compile(r"(?!\.+\Z)[a-z0-9._-]{1,128}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 

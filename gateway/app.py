@@ -18,13 +18,20 @@ from gateway.auth.credentials import MasterKey, load_master_key
 from gateway.auth.keyring import KeyRing
 from gateway.auth.sigv4 import Verifier
 from gateway.buckets import Buckets
+from gateway.carrier import Carrier
+from gateway.catalog.base import Catalog
 from gateway.catalog.sqlite import SqliteCatalog
 from gateway.checker import Checker
 from gateway.collector import Collector, run_forever
 from gateway.content import ContentStore
 from gateway.core import Core
+from gateway.encryption_keys import EncryptionKeys
 from gateway.generation import Generation
 from gateway.identity import Users
+from gateway.kms.aws import AwsKms
+from gateway.kms.base import Kms
+from gateway.kms.local import LocalKms
+from gateway.kms.vault import VaultKms
 from gateway.lifecycle import Calendar
 from gateway.lifecycle import worker as lifecycle
 from gateway.lifecycle.mover import Mover
@@ -66,6 +73,14 @@ def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
     )
 
 
+def _kms(settings: Settings, catalog: Catalog, master_key: MasterKey) -> Kms:
+    if settings.kms == "vault":
+        return VaultKms(settings.kms_url, settings.kms_token_text() or "", settings.kms_mount)
+    if settings.kms == "aws":
+        return AwsKms(settings.region, settings.kms_url)
+    return LocalKms(catalog, master_key, settings.default_kms_key())
+
+
 @asynccontextmanager
 async def open_core(settings: Settings) -> AsyncIterator[Core]:
     """The core over a data directory, made where it is missing; closed on the way out."""
@@ -82,8 +97,17 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
         block_public_access=settings.block_public_access,
         classes=settings.storage_classes,
     )
-    content = ContentStore(catalog, threads=settings.content_threads, buffer_blocks=settings.buffer_blocks)
-    objects = Objects(catalog, names, content, max_copy=settings.max_put_size)
+    kms = _kms(settings, catalog, master_key)
+    keys = EncryptionKeys(
+        catalog,
+        master_key,
+        kms,
+        encrypts_all=settings.default_encryption == "sse-s3",
+        default_kms_key=settings.default_kms_key(),
+        cache_seconds=settings.kms_cache,
+    )
+    content = ContentStore(catalog, keys, threads=settings.content_threads, buffer_blocks=settings.buffer_blocks)
+    objects = Objects(catalog, names, content, keys, max_copy=settings.max_put_size)
     limits = Limits(
         max_parts=settings.max_parts,
         min_part=settings.min_part_size,
@@ -106,19 +130,22 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
             content=content,
             buckets=Buckets(catalog, names, settings.region, settings.default_ownership),
             objects=objects,
-            uploads=Uploads(catalog, names, content, objects, limits),
+            uploads=Uploads(catalog, names, content, keys, limits),
             users=Users(catalog, master_key),
             keyring=KeyRing(catalog, generation, master_key),
             collector=Collector(catalog, names),
             lifecycle=LifecycleWorker(
                 catalog,
                 names,
-                Mover(catalog, names, content, max_object=settings.max_object_size),
+                Mover(catalog, names, content, Carrier(catalog, content, keys), max_object=settings.max_object_size),
                 Calendar(round(settings.lifecycle_day_seconds * 1000)),
             ),
             checker=Checker(catalog, names),
+            encryption=keys,
+            local_kms=kms if isinstance(kms, LocalKms) else None,
         )
     finally:
+        await keys.close()
         await names.close()
         content.close()
         await catalog.close()

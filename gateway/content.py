@@ -4,89 +4,59 @@ Writing: a body is cut every ``block_size`` bytes, hashed once for every digest 
 ETag, SHA-256 for the blob's name, the client's checksum), and each block is made durable in the store while the
 next one arrives. Nothing here names anything: until the catalog does, the blocks are garbage.
 
-Memory per upload is two batches of ``BATCH`` bytes for stores that take streams; blocks from a shared budget for
-those that need them whole. Reading streams, and reads ahead from stores behind a network (``gateway.ahead``).
+Memory per upload is a few batches of ``cutter.BATCH`` bytes for stores that take streams; blocks from a shared budget
+for those that need them whole. Reading streams, and reads ahead from stores behind a network (``gateway.ahead``).
+
+Encrypted content goes the same way (``gateway.sealing``): each block is encrypted under a data key of its own while it
+is hashed, and its blob is named by what the store holds. Where the catalog knows a blob of the same plaintext in the
+same scope, that one is used and the new one dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
 import hashlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from awscrt.checksums import crc64nvme
 
 from backends.base import (
     BlobDamaged,
     BlobName,
-    BlobStore,
     ByteRange,
     Stage,
     StoreError,
     StoreFull,
 )
-from gateway import checksums
+from gateway import checksums, sealing
 from gateway.ahead import ReadAhead
+from gateway.bodies import Checks, Source, signed, verify
 from gateway.catalog import blobs
 from gateway.catalog.base import Catalog, Prelude, T, Verb
+from gateway.cutter import Cutter, WholeBlock
+from gateway.encryption import CustomerKey
+from gateway.encryption_keys import Domain, EncryptionKeys
 from gateway.errors import (
     ContentUnavailable,
-    DigestMismatch,
     EntityTooLarge,
     IncompleteBody,
     Overloaded,
     StorageFull,
 )
 from gateway.names import OpenStore
-from gateway.types import Block, Checksum, Content
+from gateway.sealing import Opener, Tampered, sealed_size
+from gateway.types import Block, Checksum, Content, Seal
 
 SMALL = 64 * 1024
 """Bodies up to this size are handled whole and on the loop: a thread would cost more than hashing them."""
-BATCH = 512 * 1024
-"""Bytes handed to a worker thread at once."""
-PUBLISHING = 2
-"""Blocks of one body that may be on their way to the disk while the next one arrives; a remote store says itself."""
 BLOCK_PAGE = 64
 PATIENCE = 200
 """How often, every 25 ms, a put looks again at a blob that the collector is removing."""
-
-
-class Source(Protocol):
-    """A body: its bytes in order, and what its sender said of it."""
-
-    @property
-    def length(self) -> int | None:
-        """Declared number of bytes, None when the sender did not know."""
-
-    @property
-    def sha256(self) -> str | None:
-        """Hex SHA-256 that the whole body must have, None when it was not signed."""
-
-    @property
-    def trailers(self) -> Mapping[str, str]:
-        """Headers sent after the body; complete once the body is."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """What a body must turn out to be. A digest that does not match stores nothing."""
-
-    md5: bytes | None = None
-    algorithm: str = "CRC64NVME"
-    """The checksum to compute, and to check when ``value`` or a trailer tells it."""
-    value: str | None = None
-    trailer: str | None = None
-    """The name of the trailer that tells ``value``."""
-    limit: int = 5 * 1024**3
 
 
 @dataclass(slots=True)
@@ -104,6 +74,8 @@ class Stored:
     """The content itself where it was small, so that it can be stored again."""
     prelude: Prelude | None = field(default=None, repr=False)
     """What has yet to be done, in the catalog's group of writes, to make a small content durable."""
+    domain: Domain | None = None
+    """Where it is encrypted."""
 
     @property
     def content(self) -> Content:
@@ -111,14 +83,18 @@ class Stored:
 
     @property
     def etag(self) -> str:
+        """The MD5, or what stands for it where the encryption hides that."""
+        if self.domain is not None and self.domain.encryption.hides_md5:
+            return self.domain.key.etag(self.md5)
         return self.md5.hex()
 
 
 class ContentStore:
     """Stores bodies and reads contents, over all mounted stores."""
 
-    def __init__(self, catalog: Catalog, *, threads: int, buffer_blocks: int) -> None:
+    def __init__(self, catalog: Catalog, keys: EncryptionKeys, *, threads: int, buffer_blocks: int) -> None:
         self._catalog = catalog
+        self._keys = keys
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="content")
         self._buffers = asyncio.Semaphore(buffer_blocks)
         self._ahead = ReadAhead(buffer_blocks)
@@ -128,23 +104,28 @@ class ContentStore:
 
     # -- writing
 
-    async def store(self, source: Source, store: OpenStore, scope: str, checks: Checks) -> Stored:
-        """Make a body durable; what is raised leaves nothing behind.
+    async def store(
+        self, source: Source, store: OpenStore, scope: str, checks: Checks, domain: Domain | None = None
+    ) -> Stored:
+        """Make a body durable, encrypted where a domain is told (``scope`` is in it then).
 
-        Raises DigestMismatch, IncompleteBody, EntityTooLarge, StorageFull, ContentUnavailable.
+        What is raised leaves nothing behind. Raises DigestMismatch, IncompleteBody, EntityTooLarge, StorageFull,
+        ContentUnavailable.
         """
         if source.length is not None and source.length > checks.limit:
             raise EntityTooLarge(source.length, checks.limit)
         try:
             if source.length is not None and source.length <= SMALL:
-                return await self._store_small(source, store, scope, checks)
-            return await self._store_long(source, store, scope, checks)
+                return await self._store_small(source, store, scope, checks, domain)
+            return await self._store_long(source, store, scope, checks, domain)
         except StoreFull as error:
             raise StorageFull(str(error)) from error
         except StoreError as error:
             raise ContentUnavailable(str(error)) from error
 
-    async def _store_small(self, source: Source, store: OpenStore, scope: str, checks: Checks) -> Stored:
+    async def _store_small(
+        self, source: Source, store: OpenStore, scope: str, checks: Checks, domain: Domain | None
+    ) -> Stored:
         chunks = [chunk async for chunk in source]
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if len(body) != source.length:
@@ -153,15 +134,20 @@ class ContentStore:
         md5 = hashlib.md5(body, usedforsecurity=False).digest()
         hasher = checksums.new(checks.algorithm)
         hasher.update(body)
-        checksum = _verify(source, checks, md5, hasher.digest(), digest)
-        blocks = [Block(0, len(body), digest, _signed(crc64nvme(body)))] if body else []
-        stored = Stored(store, scope, len(body), blocks, md5, checksum, 0, body)
+        checksum = verify(source, checks, md5, hasher.digest(), digest)
+        blocks = [Block(0, len(body), digest, signed(crc64nvme(body)))] if body else []
+        if domain is not None:
+            blocks = [block._replace(seal=Seal(digest, None, None, 0)) for block in blocks]
+        stored = Stored(store, scope, len(body), blocks, md5, checksum, 0, body, domain=domain)
         if body:
             await self._keep_small(stored)
         return stored
 
     async def _keep_small(self, stored: Stored) -> None:
         """See to it that a small content is in its store, and note the epoch at which that was so."""
+        if stored.domain is not None:
+            await self._keep_small_sealed(stored, stored.domain)
+            return
         store, scope, digest = stored.store, stored.scope, stored.blocks[0].digest
         seen = await self._settled(store, scope, digest)
         stored.epoch = seen.epoch
@@ -180,6 +166,26 @@ class ContentStore:
         if seen.state == blobs.DAMAGED:
             await self._catalog.write(blobs.set_state, store.info.id, *name, blobs.DAMAGED, blobs.LIVE)
 
+    async def _keep_small_sealed(self, stored: Stored, domain: Domain) -> None:
+        store, scope, block = stored.store, stored.scope, stored.blocks[0]
+        assert block.seal is not None and stored.small is not None
+        seen = await self._catalog.read(blobs.standing_of_plain, store.info.id, scope, block.seal.plain)
+        stored.epoch = seen.epoch
+        stored.prelude = None
+        if seen.state == blobs.LIVE:
+            stored.blocks = [block._replace(digest=seen.digest, seal=Seal(block.seal.plain, None, None, 0))]
+            return
+        data_key = sealing.new_key()
+        content = sealing.seal(data_key, stored.small)
+        seal = Seal(block.seal.plain, domain.key.wrap(data_key, scope), domain.key.ring_id, len(content))
+        name = BlobName(scope, hashlib.sha256(content).hexdigest())
+        stored.blocks = [block._replace(digest=name.digest, seal=seal)]
+        grouped = store.grouped
+        if grouped is not None and len(content) <= grouped.group_limit:
+            stored.prelude = Prelude(grouped.put_group, (name, content))
+        else:
+            await store.use().put(name, content)
+
     async def _settled(self, store: OpenStore, scope: str, digest: str) -> blobs.Standing:
         """What the catalog says of a blob, once no removal of it is under way."""
         for _ in range(PATIENCE):
@@ -189,16 +195,18 @@ class ContentStore:
             await asyncio.sleep(0.025)
         raise Overloaded("a blob of the same content is being removed")
 
-    async def _store_long(self, source: Source, store: OpenStore, scope: str, checks: Checks) -> Stored:
+    async def _store_long(
+        self, source: Source, store: OpenStore, scope: str, checks: Checks, domain: Domain | None
+    ) -> Stored:
         epoch = await self._catalog.read(blobs.epoch, store.info.id)
-        cutter = _Cutter(self, store, scope, source, checks)
+        cutter = Cutter(self, store, scope, source, checks, domain)
         try:
             await cutter.run()
             md5, checksum = cutter.finish()
         except BaseException:
             await asyncio.shield(cutter.abandon())
             raise
-        return Stored(store, scope, cutter.size, cutter.blocks, md5, checksum, epoch)
+        return Stored(store, scope, cutter.size, cutter.blocks, md5, checksum, epoch, domain=domain)
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
@@ -215,12 +223,21 @@ class ContentStore:
         if seen.state == blobs.DAMAGED:
             await self._catalog.write(blobs.set_state, store.info.id, *name, blobs.DAMAGED, blobs.LIVE)
 
+    async def publish_sealed(self, stage: Stage, store: OpenStore, scope: str, block: Block, seal: Seal) -> Block:
+        """As ``publish``; the encrypted block as it is in the store, perhaps as somebody else encrypted it before."""
+        seen = await self._catalog.read(blobs.standing_of_plain, store.info.id, scope, seal.plain)
+        if seen.state == blobs.LIVE:
+            await stage.discard()
+            return block._replace(digest=seen.digest, seal=Seal(seal.plain, None, None, 0))
+        await stage.publish(BlobName(scope, block.digest))
+        return block
+
     async def open_stage(self, store: OpenStore) -> Stage:
         if store.streaming is not None:
             return store.streaming.stage()
         blob_store = store.use()
         await self._buffers.acquire()
-        return _WholeBlock(blob_store, self._buffers)
+        return WholeBlock(blob_store, self._buffers)
 
     async def abandon(self, store: OpenStore, scope: str, blocks: Sequence[Block]) -> None:
         """Leave blocks that nothing will name to the collector."""
@@ -244,19 +261,34 @@ class ContentStore:
 
         Raises Overloaded when bytes are gone that this process no longer has: the client sends them again.
         """
+        store, scope = stored.store, stored.scope
+        if stored.domain is not None:
+            await self._renew(stored, stored.domain)
         if stored.small:
             await self._keep_small(stored)
             return
-        store, scope = stored.store, stored.scope
         epoch = await self._catalog.read(blobs.epoch, store.info.id)
         known = await self._catalog.read(blobs.states, store.info.id, scope, [b.digest for b in stored.blocks])
         for block in stored.blocks:
             state = known.get(block.digest)
             if state == blobs.DYING:
                 state = (await self._settled(store, scope, block.digest)).state
-            if state is None and await store.use().stat(BlobName(scope, block.digest)) is None:
+            lent = block.seal is not None and block.seal.key is None
+            if state is None and (lent or await store.use().stat(BlobName(scope, block.digest)) is None):
                 raise Overloaded("a block was removed before it was named")
         stored.epoch = epoch
+
+    async def _renew(self, stored: Stored, domain: Domain) -> None:
+        """After a claim was lost: wrap the data keys by the key in use now, and let a small content be stored again."""
+        stored.domain = renewed = await self._keys.renew(domain)
+        if stored.small:
+            await self.abandon(stored.store, stored.scope, stored.blocks)
+            return
+        for at, block in enumerate(stored.blocks):
+            if block.seal is not None and block.seal.key is not None:
+                data_key = domain.key.unwrap(block.seal.key, stored.scope)
+                key = renewed.key.wrap(data_key, stored.scope)
+                stored.blocks[at] = block._replace(seal=block.seal._replace(key=key, ring_key=renewed.key.ring_id))
 
     # -- reading
 
@@ -270,24 +302,44 @@ class ContentStore:
         except StoreError as error:
             raise ContentUnavailable(str(error)) from error
 
-    async def read(self, store: OpenStore, content: Content, span: ByteRange) -> AsyncGenerator[bytes, None]:
-        """The bytes [start, stop) of a content; blocks read whole are checked against their CRC.
+    async def read_small_sealed(
+        self, store: OpenStore, content: Content, span: ByteRange, customer: CustomerKey | None
+    ) -> bytes | None:
+        """As ``read_small``, of an encrypted content: the bytes [start, stop) of it."""
+        inline = store.inline
+        if inline is None or content.digest is None or sealed_size(content.size) > inline.inline_limit:
+            return None
+        block = await self._catalog.read(blobs.only_block, content)
+        data_key = await self._keys.data_key(content.scope, block.seal, customer)
+        name = BlobName(content.scope, content.digest)
+        try:
+            stored = inline.read_inline(name)
+            return None if stored is None else sealing.open_sealed(data_key, content.size, stored, span)
+        except StoreError as error:
+            raise ContentUnavailable(str(error)) from error
+        except Tampered as error:
+            raise ContentUnavailable(str(await self._damaged(store, name, str(error)))) from error
+
+    async def read(
+        self, store: OpenStore, content: Content, span: ByteRange, customer: CustomerKey | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes [start, stop) of a content; blocks read whole are checked against their CRC, encrypted ones
+        whatever is read of them. ``customer`` is the key of one that is encrypted with a customer's.
 
         Raises ContentUnavailable, before the first byte where it can be known by then, and before the last byte of
         a block whose bytes are not what was stored.
         """
         try:
             if content.digest is not None:
-                crc = await self._catalog.read(blobs.crc_of, store.info.id, content.scope, content.digest)
-                block = Block(0, content.size, content.digest, crc or 0)
-                async with aclosing(self._read_block(store, content.scope, block, span)) as chunks:
+                block = await self._catalog.read(blobs.only_block, content)
+                async with aclosing(self._read_block(store, content.scope, block, span, customer)) as chunks:
                     async for chunk in chunks:
                         yield chunk
             elif content.manifest_id is not None:
 
                 def fetch(block: Block) -> AsyncGenerator[bytes, None]:
                     within = ByteRange(max(span.start - block.offset, 0), min(span.stop - block.offset, block.size))
-                    return self._read_block(store, content.scope, block, within)
+                    return self._read_block(store, content.scope, block, within, customer)
 
                 depth = store.remote.parallel if store.remote is not None else 0
                 async with aclosing(self._blocks(content.manifest_id, span)) as blocks:
@@ -298,9 +350,14 @@ class ContentStore:
             raise ContentUnavailable(str(error)) from error
 
     async def _read_block(
-        self, store: OpenStore, scope: str, block: Block, span: ByteRange
+        self, store: OpenStore, scope: str, block: Block, span: ByteRange, customer: CustomerKey | None
     ) -> AsyncGenerator[bytes, None]:
         name = BlobName(scope, block.digest)
+        if "." in scope:
+            async with aclosing(self._read_sealed(store, name, block, span, customer)) as opened:
+                async for chunk in opened:
+                    yield chunk
+            return
         if span != (0, block.size):
             async for chunk in store.use().get(name, span):
                 yield chunk
@@ -311,10 +368,36 @@ class ContentStore:
             if held:
                 yield held
             crc, held = crc64nvme(chunk, crc), chunk
-        if _signed(crc) != block.crc:
-            await self._catalog.write(blobs.set_state, store.info.id, *name, blobs.LIVE, blobs.DAMAGED)
-            raise BlobDamaged(name, "its CRC is not the one it was stored with")
+        if signed(crc) != block.crc:
+            raise await self._damaged(store, name, "its CRC is not the one it was stored with")
         yield held
+
+    async def _read_sealed(
+        self, store: OpenStore, name: BlobName, block: Block, span: ByteRange, customer: CustomerKey | None
+    ) -> AsyncGenerator[bytes, None]:
+        """Only the segments that the span touches are read, and nothing is told of one before it proved true."""
+        opener = Opener(await self._keys.data_key(name.scope, block.seal, customer), block.size, span)
+        try:
+            async for stored in store.use().get(name, opener.stored_span):
+                if chunk := opener.open(stored):
+                    yield chunk
+            if rest := opener.end():
+                yield rest
+        except Tampered as error:
+            raise await self._damaged(store, name, str(error)) from error
+
+    async def _damaged(self, store: OpenStore, name: BlobName, reason: str) -> BlobDamaged:
+        """Mark a blob, so that the next put of its content repairs it."""
+        await self._catalog.write(blobs.set_state, store.info.id, *name, blobs.LIVE, blobs.DAMAGED)
+        return BlobDamaged(name, reason)
+
+    async def blocks(self, content: Content) -> AsyncIterator[Block]:
+        """The blocks of a content, in order."""
+        if content.digest is not None:
+            yield await self._catalog.read(blobs.only_block, content)
+        elif content.manifest_id is not None:
+            async for block in self._blocks(content.manifest_id, ByteRange(0, content.size)):
+                yield block
 
     async def _blocks(self, manifest_id: int, span: ByteRange) -> AsyncGenerator[Block, None]:
         at = span.start
@@ -325,187 +408,3 @@ class ContentStore:
             for block in page:
                 yield block
             at = page[-1].offset + page[-1].size
-
-
-class _Cutter:
-    """One long body on its way into a store."""
-
-    def __init__(self, content: ContentStore, store: OpenStore, scope: str, source: Source, checks: Checks) -> None:
-        self._content = content
-        self._store = store
-        self._scope = scope
-        self._source = source
-        self._checks = checks
-        self.size = 0
-        self.blocks: list[Block] = []
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._checksum = checksums.new(checks.algorithm)
-        # A body of one block is named by the very digest that its sender signed: hash it once.
-        block_size = store.info.block_size
-        whole = source.sha256 is not None and (source.length is None or source.length > block_size)
-        self._sha256 = hashlib.sha256() if whole else None
-        self._block_sha256 = hashlib.sha256()
-        self._block_crc = 0
-        self._block_start = 0
-        self._block_room = block_size
-        self._parallel = store.remote.parallel if store.remote is not None else PUBLISHING
-        self._stage: Stage | None = None
-        self._working: Awaitable[None] | None = None
-        self._publishing: list[asyncio.Task[None]] = []
-
-    async def run(self) -> None:
-        batch: list[bytes | memoryview] = []
-        pending = 0
-        async for chunk in self._source:
-            batch.append(chunk)
-            pending += len(chunk)
-            if pending >= BATCH:
-                await self._take(batch, pending)
-                batch, pending = [], 0
-        await self._take(batch, pending)
-        await self._idle()
-        if self._stage is not None:
-            await self._end_block()
-        await asyncio.gather(*self._publishing)
-        if self._source.length is not None and self.size != self._source.length:
-            raise IncompleteBody(f"{self.size} of {self._source.length} bytes came")
-
-    async def _take(self, batch: list[bytes | memoryview], size: int) -> None:
-        """Hand bytes to a worker, cut where a block ends; waits for the bytes handed over before."""
-        if self.size + size > self._checks.limit:
-            raise EntityTooLarge(self.size + size, self._checks.limit)
-        while size:
-            await self._idle()
-            now, later = _split(batch, self._block_room) if size > self._block_room else (batch, [])
-            taken = min(size, self._block_room)
-            if self._stage is None:
-                self._stage = await self._content.open_stage(self._store)
-            self._working = asyncio.ensure_future(self._content.run(self._digest, self._stage, now))
-            self.size += taken
-            self._block_room -= taken
-            batch, size = later, size - taken
-            if self._block_room == 0:
-                await self._idle()
-                await self._end_block()
-
-    def _digest(self, stage: Stage, batch: list[bytes | memoryview]) -> None:
-        """In a worker: hash and write; hashlib lets go of the interpreter meanwhile."""
-        joined = batch[0] if len(batch) == 1 else b"".join(batch)
-        self._md5.update(joined)
-        self._block_sha256.update(joined)
-        self._block_crc = crc64nvme(joined, self._block_crc)
-        if self._sha256 is not None:
-            self._sha256.update(joined)
-        self._checksum.update(joined)
-        stage.write(joined)
-
-    async def _idle(self) -> None:
-        if self._working is not None:
-            working, self._working = self._working, None
-            await working
-
-    async def _end_block(self) -> None:
-        assert self._stage is not None
-        digest = self._block_sha256.hexdigest()
-        size = self.size - self._block_start
-        self.blocks.append(Block(self._block_start, size, digest, _signed(self._block_crc)))
-        while len(running := [task for task in self._publishing if not task.done()]) >= self._parallel:
-            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        for task in self._publishing:
-            if task.done():
-                task.result()  # a failed block fails the body at once
-        self._publishing = running
-        stage, self._stage = self._stage, None
-        self._publishing.append(
-            asyncio.ensure_future(self._content.publish(stage, self._store, BlobName(self._scope, digest)))
-        )
-        self._block_sha256, self._block_crc = hashlib.sha256(), 0
-        self._block_start, self._block_room = self.size, self._store.info.block_size
-
-    def finish(self) -> tuple[bytes, Checksum]:
-        md5 = self._md5.digest()
-        if self._sha256 is not None:
-            digest = self._sha256.hexdigest()
-        else:
-            digest = self.blocks[0].digest if len(self.blocks) == 1 else hashlib.sha256(b"").hexdigest()
-        checksum = _verify(self._source, self._checks, md5, self._checksum.digest(), digest)
-        return md5, checksum
-
-    async def abandon(self) -> None:
-        """Drop what is staged and leave what is published to the collector."""
-        with contextlib.suppress(Exception):  # the error that led here is the one to tell
-            await self._idle()
-        if self._stage is not None:
-            await self._stage.discard()
-        await asyncio.gather(*self._publishing, return_exceptions=True)
-        await self._content.abandon(self._store, self._scope, self.blocks)
-
-
-class _WholeBlock:
-    """A stage for stores that must know a blob's name first: one block in memory, from a shared budget."""
-
-    def __init__(self, store: BlobStore, budget: asyncio.Semaphore) -> None:
-        self._store = store
-        self._budget: asyncio.Semaphore | None = budget
-        self._buffer = bytearray()
-
-    def write(self, chunk: bytes | memoryview) -> None:
-        self._buffer += chunk
-
-    async def publish(self, name: BlobName) -> None:
-        try:
-            content = await asyncio.to_thread(bytes, self._buffer)
-            self._buffer = bytearray()  # once is enough, for the time that it takes
-            await self._store.put(name, content)
-        finally:
-            await self.discard()
-
-    async def discard(self) -> None:
-        self._buffer = bytearray()
-        if self._budget is not None:
-            self._budget.release()
-            self._budget = None
-
-
-def _split(batch: list[bytes | memoryview], at: int) -> tuple[list[bytes | memoryview], list[bytes | memoryview]]:
-    """A batch cut after ``at`` bytes."""
-    head: list[bytes | memoryview] = []
-    for index, chunk in enumerate(batch):
-        if len(chunk) >= at:
-            view = memoryview(chunk)
-            rest: list[bytes | memoryview] = [view[at:]] if len(chunk) > at else []
-            return [*head, view[:at]], rest + batch[index + 1 :]
-        head.append(chunk)
-        at -= len(chunk)
-    return head, []
-
-
-def _verify(source: Source, checks: Checks, md5: bytes, checksum: bytes, sha256: str) -> Checksum:
-    """Compare a body's digests with all that was declared of it. Raises DigestMismatch."""
-    if source.sha256 is not None and source.sha256 != sha256:
-        raise DigestMismatch("sha256", source.sha256, sha256)
-    if checks.md5 is not None and checks.md5 != md5:
-        raise DigestMismatch("md5", _base64(checks.md5), _base64(md5))
-    computed = _base64(checksum)
-    declared = source.trailers.get(checks.trailer) if checks.trailer else checks.value
-    if declared is not None and declared != computed:
-        raise DigestMismatch(checks.algorithm, declared, computed)
-    return Checksum(checks.algorithm, computed)
-
-
-def default_checksum(blocks: Sequence[Block]) -> Checksum:
-    """The checksum that S3 computes where nobody asks for another: CRC64NVME, of a content's blocks."""
-    whole = bytes(8)
-    for index, block in enumerate(blocks):
-        digest = (block.crc & (1 << 64) - 1).to_bytes(8)
-        whole = checksums.combine("CRC64NVME", whole, digest, block.size) if index else digest
-    return Checksum("CRC64NVME", checksums.encode(whole))
-
-
-def _signed(crc: int) -> int:
-    """A 64-bit CRC as the signed number that databases keep."""
-    return crc - (1 << 64) if crc >> 63 else crc
-
-
-def _base64(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()

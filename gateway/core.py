@@ -10,7 +10,9 @@ from gateway.catalog.base import Catalog
 from gateway.checker import Checker, StoreStats
 from gateway.collector import Collector
 from gateway.content import ContentStore
+from gateway.encryption_keys import EncryptionKeys
 from gateway.identity import Users
+from gateway.kms.local import LocalKms
 from gateway.lifecycle.worker import LifecycleWorker
 from gateway.names import Mounts, Names
 from gateway.objects import Objects
@@ -35,6 +37,9 @@ class Core:
     collector: Collector
     lifecycle: LifecycleWorker
     checker: Checker
+    encryption: EncryptionKeys
+    local_kms: LocalKms | None
+    """The key management service that is built in, where it is the one in use."""
 
     async def stats(self) -> list[StoreStats]:
         """What every store holds."""

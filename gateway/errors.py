@@ -220,6 +220,57 @@ class ContentUnavailable(GatewayError):
     """Bytes that the catalog names cannot be had: the blob is damaged or its store fails."""
 
 
+# -- encryption
+
+
+class CustomerKeyNeeded(GatewayError):
+    """The object is encrypted with a key that the customer keeps and did not send."""
+
+
+class CustomerKeyNotApplicable(GatewayError):
+    """A customer's key came for an object that is not encrypted with one."""
+
+
+class WrongCustomerKey(GatewayError):
+    """The customer's key is not the one that the object is encrypted with."""
+
+
+class KmsError(GatewayError):
+    """A key management service did not do what was asked. ``key_id`` names the key, never what it is."""
+
+    def __init__(self, key_id: str, detail: str = "") -> None:
+        super().__init__(f"KMS key {key_id or '(default)'}: {detail or type(self).__name__}")
+        self.key_id = key_id
+        self.detail = detail
+
+
+class KmsKeyNotFound(KmsError):
+    """No key of that name."""
+
+
+class KmsKeyDisabled(KmsError):
+    """The key is there, but not to be used now."""
+
+
+class KmsKeyInvalid(KmsError):
+    """The key is in a state in which nothing can be done with it, as before its deletion."""
+
+
+class KmsDenied(KmsError):
+    """The service does not let this server use the key, or open what it was given."""
+
+
+class KmsUnavailable(KmsError):
+    """The service cannot be reached or is out of order; trying again may help."""
+
+
+class KmsKeyExists(KmsError):
+    """A key of that name is there already."""
+
+
+# -- capacity
+
+
 class StorageFull(GatewayError):
     """A store or the catalog has no room; nothing was changed."""
 

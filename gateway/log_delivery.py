@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from gateway.acl import ENFORCED, FULL_CONTROL, USER, Acl, Grant
+from gateway.bodies import Checks
 from gateway.catalog import identity
-from gateway.content import Checks
 from gateway.core import Core
 from gateway.errors import BucketNotFound, NotAllowed
 from gateway.objects import Bytes

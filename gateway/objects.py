@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from backends.base import ByteRange
 from gateway import checksums
 from gateway.acl import Acl
+from gateway.bodies import Checks, Source
 from gateway.catalog import blobs, listing, versions
 from gateway.catalog import objects as verbs
 from gateway.catalog.base import Catalog
@@ -25,7 +26,9 @@ from gateway.conditions import (
     check_copy_source,
     check_write,
 )
-from gateway.content import Checks, ContentStore, Source, Stored
+from gateway.content import ContentStore, Stored
+from gateway.encryption import CustomerKey, Encryption, Wanted, check_reader
+from gateway.encryption_keys import Domain, EncryptionKeys
 from gateway.errors import (
     Conflict,
     ContentUnavailable,
@@ -69,10 +72,13 @@ class ReadRange:
 class Objects:
     """Objects by bucket and key. Callers are authorised before they come here."""
 
-    def __init__(self, catalog: Catalog, names: Names, content: ContentStore, *, max_copy: int) -> None:
+    def __init__(
+        self, catalog: Catalog, names: Names, content: ContentStore, keys: EncryptionKeys, *, max_copy: int
+    ) -> None:
         self._catalog = catalog
         self._names = names
         self._content = content
+        self._keys = keys
         self._max_copy = max_copy
 
     # -- reading
@@ -98,33 +104,42 @@ class Objects:
         last = await self._catalog.read(versions.latest, bucket.id, key.encode())
         return shown_id(last.version_id) if last is not None and last.is_marker else None
 
-    async def open(self, bucket: Bucket, key: str, info: ObjectInfo, span: ByteRange) -> Opened:
+    async def open(
+        self, bucket: Bucket, key: str, info: ObjectInfo, span: ByteRange, customer: CustomerKey | None = None
+    ) -> Opened:
         """Start reading bytes [start, stop) of an object found before.
 
         The first bytes are in hand when this returns, so that what cannot be read is an error and not a cut
-        connection. Raises ContentUnavailable, BackendNotFound; ObjectNotFound when it has just been deleted.
+        connection. ``customer`` is the key that came with the request, checked against the object's already.
+        Raises ContentUnavailable, BackendNotFound, KmsError; ObjectNotFound when it has just been deleted.
         """
         for _ in range(3):
             try:
-                return await self._open(bucket, key, info, span)
+                return await self._open(bucket, key, info, span, customer)
             except ContentUnavailable:
                 # Overwritten and collected since it was found? Then the new version is the answer.
                 again = await self.find(bucket, key, info.version_id or None)
                 if again.content == info.content:
                     raise
+                check_reader(again.encryption, customer)
                 info, span = again, ByteRange(min(span.start, again.size), min(span.stop, again.size))
         raise Overloaded("the object keeps changing")
 
-    async def _open(self, bucket: Bucket, key: str, info: ObjectInfo, span: ByteRange) -> Opened:
+    async def _open(
+        self, bucket: Bucket, key: str, info: ObjectInfo, span: ByteRange, customer: CustomerKey | None
+    ) -> Opened:
         content = info.content
         if span.stop <= span.start:
             return Opened(info, span, b"")
         snapshot = await self._names.current()
         store = snapshot.holding(content.store_id, f"/{bucket.name}/{key}")
-        small = self._content.read_small(store, content)
-        if small is not None:
+        if content.sealed:
+            opened = await self._content.read_small_sealed(store, content, span, customer)
+            if opened is not None:
+                return Opened(info, span, opened)
+        elif (small := self._content.read_small(store, content)) is not None:
             return Opened(info, span, small if len(small) == span.stop - span.start else small[span.start : span.stop])
-        chunks = self._content.read(store, content, span)
+        chunks = self._content.read(store, content, span, customer)
         first = await anext(chunks, b"")
         return Opened(info, span, _prepend(first, chunks))
 
@@ -152,15 +167,20 @@ class Objects:
         owner_id: str,
         acl: Acl | None = None,
         lock: Lock | None = None,
+        wanted: Wanted | None = None,
         conditions: WriteConditions = UNCONDITIONAL,
     ) -> ObjectInfo:
-        """Store a body and name it. Everything that can be refused early is, before the body is read."""
+        """Store a body, encrypted as ``wanted`` or, where that is None, as the bucket says, and name it.
+
+        Everything that can be refused early is, before the body is read.
+        """
         check_key(key)
         snapshot = await self._names.current()
         store = snapshot.writable(bucket, key, attributes.storage_class)
         if conditions:
             await self._check_early(bucket, key, conditions)
-        stored = await self._content.store(source, store, store.scope_for(bucket), checks)
+        scope, domain = await self._place(store, bucket, wanted)
+        stored = await self._content.store(source, store, scope, checks, domain)
         new = NewObject(
             bucket,
             key,
@@ -173,8 +193,18 @@ class Objects:
             conditions,
             acl=acl,
             lock=lock,
+            encryption=domain.encryption if domain else None,
         )
         return await self._name(new, stored, snapshot)
+
+    async def _place(self, store: OpenStore, bucket: Bucket, wanted: Wanted | None) -> tuple[str, Domain | None]:
+        """The scope of new content, and what encrypts it. Raises KmsError."""
+        scope = store.scope_for(bucket)
+        wanted = wanted or self._keys.default_for(bucket)
+        if wanted is None:
+            return scope, None
+        domain = await self._keys.for_writing(bucket.name, scope, wanted)
+        return domain.scope(scope), domain
 
     async def _check_early(self, bucket: Bucket, key: str, conditions: WriteConditions) -> None:
         present = await self._catalog.read(verbs.find_object, bucket.id, key)
@@ -216,12 +246,15 @@ class Objects:
         attributes: Attributes | None,
         algorithm: str | None,
         lock: Lock | None = None,
+        wanted: Wanted | None = None,
+        source_key: CustomerKey | None = None,
         source_conditions: ReadConditions,
         conditions: WriteConditions = UNCONDITIONAL,
     ) -> ObjectInfo:
-        """Copy an object; within a store no byte moves. ``attributes`` None keeps the source's.
+        """Copy an object; within a store and a domain of encryption no byte moves.
 
-        Raises EntityTooLarge for a source over the limit of a single copy, PreconditionFailed.
+        ``attributes`` None keeps the source's; ``source_key`` is the key of one that is encrypted with a customer's.
+        Raises EntityTooLarge for a source over the limit of a single copy, PreconditionFailed, KmsError.
         """
         check_key(key)
         check_copy_source(source_conditions, source.etag, source.modified_at)
@@ -232,6 +265,7 @@ class Objects:
         store = snapshot.writable(bucket, key, attributes.storage_class)
         if conditions:
             await self._check_early(bucket, key, conditions)
+        scope, domain = await self._place(store, bucket, wanted)
         new = NewObject(
             bucket,
             key,
@@ -239,16 +273,17 @@ class Objects:
             source.etag,
             owner_id,
             attributes,
-            await self._checksum_of_copy(source, source_bucket, algorithm, snapshot),
+            await self._checksum_of_copy(source, source_bucket, algorithm, snapshot, source_key),
             now_ms(),
             conditions,
             source.parts,
             acl=acl,
             lock=lock,
+            encryption=domain.encryption if domain else None,
         )
-        place = (store.info.id, store.scope_for(bucket))
-        if source.content.size and place != (source.content.store_id, source.content.scope):
-            return await self._copy_bytes(source, source_bucket, new, store, snapshot)
+        if source.content.size and (store.info.id, scope) != (source.content.store_id, source.content.scope):
+            body = self._body(source, source_bucket, snapshot, source_key)
+            return await self._copy_bytes(source, body, new, store, scope, domain, snapshot)
         for _ in range(ATTEMPTS):
             try:
                 return await self._catalog.write(verbs.copy_object, new, source, snapshot.generation)
@@ -257,23 +292,41 @@ class Objects:
                 new = replace(new, bucket=bucket)
         raise Overloaded("the configuration keeps changing")
 
+    def _body(self, source: ObjectInfo, bucket: Bucket, snapshot: Snapshot, key: CustomerKey | None) -> Bytes:
+        """The bytes of an object, as a body."""
+        origin = snapshot.holding(source.content.store_id, f"/{bucket.name}/{source.key}")
+        return Bytes(self._content.read(origin, source.content, ByteRange(0, source.size), key), source.size)
+
     async def _copy_bytes(
-        self, source: ObjectInfo, source_bucket: Bucket, new: NewObject, store: OpenStore, snapshot: Snapshot
+        self,
+        source: ObjectInfo,
+        body: Bytes,
+        new: NewObject,
+        store: OpenStore,
+        scope: str,
+        domain: Domain | None,
+        snapshot: Snapshot,
     ) -> ObjectInfo:
-        """A copy between stores or scopes: a real upload, which keeps the ETag and the parts."""
-        origin = snapshot.holding(source.content.store_id, f"/{source_bucket.name}/{source.key}")
-        body = Bytes(self._content.read(origin, source.content, ByteRange(0, source.size)), source.size)
-        stored = await self._content.store(body, store, store.scope_for(new.bucket), Checks(limit=self._max_copy))
-        if not source.parts and stored.etag != source.etag:
+        """A copy between stores or scopes: a real upload, which keeps the parts, and the ETag where it may."""
+        stored = await self._content.store(body, store, scope, Checks(limit=self._max_copy), domain)
+        if not source.parts and not _hides_md5(source.encryption) and stored.md5.hex() != source.etag:
             await self._content.abandon(stored.store, stored.scope, stored.blocks)
             raise ContentUnavailable("the source's bytes do not match its ETag")
         layout = None
         if source.parts and source.content.manifest_id is not None:
             layout = await self._catalog.scan(blobs.manifest_parts, source.content.manifest_id)
-        return await self._name(replace(new, content=stored.content, layout=layout), stored, snapshot)
+        etag = stored.etag
+        if source.parts:
+            etag = f"{etag}-{source.parts}" if _hides_md5(new.encryption) else source.etag
+        return await self._name(replace(new, content=stored.content, etag=etag, layout=layout), stored, snapshot)
 
     async def _checksum_of_copy(
-        self, source: ObjectInfo, bucket: Bucket, algorithm: str | None, snapshot: Snapshot
+        self,
+        source: ObjectInfo,
+        bucket: Bucket,
+        algorithm: str | None,
+        snapshot: Snapshot,
+        key: CustomerKey | None,
     ) -> Checksum | None:
         """The source's checksum, or one of another algorithm, computed by reading the source."""
         have = source.checksum
@@ -281,8 +334,7 @@ class Objects:
             return have
         hasher = checksums.new(algorithm)
         if source.size:
-            store = snapshot.holding(source.content.store_id, f"/{bucket.name}/{source.key}")
-            async for chunk in self._content.read(store, source.content, ByteRange(0, source.size)):
+            async for chunk in self._body(source, bucket, snapshot, key):
                 await self._content.run(hasher.update, chunk)
         return Checksum(algorithm, checksums.encode(hasher.digest()))
 
@@ -371,6 +423,10 @@ class Bytes:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._chunks
+
+
+def _hides_md5(encryption: Encryption | None) -> bool:
+    return encryption is not None and encryption.hides_md5
 
 
 async def still_there(names: Names, new: NewObject, store: OpenStore) -> tuple[Snapshot, Bucket]:

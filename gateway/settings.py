@@ -40,6 +40,19 @@ class Settings(BaseSettings):
     owned by their writers and nothing is blocked."""
     block_public_access: bool = False
     """Whether public access is blocked for every bucket, whatever its own configuration says."""
+    default_encryption: Literal["none", "sse-s3"] = "none"
+    """How new objects are encrypted where neither the request nor the bucket says."""
+    kms: Literal["local", "vault", "aws"] = "local"
+    """Who keeps the keys behind SSE-KMS: this server, a Vault, or AWS KMS."""
+    kms_url: str = ""
+    """Where the Vault is; for AWS, another endpoint than its own."""
+    kms_token: SecretStr | None = None
+    """The token for the Vault."""
+    kms_mount: str = "transit"
+    kms_default_key: str | None = None
+    """The key for SSE-KMS that names none; unset, ``aws/s3`` where the server keeps the keys, else none."""
+    kms_cache: float = Field(300.0, ge=0)
+    """Seconds for which a key that the KMS opened is used without asking again."""
 
     block_size: int = Field(8 * MIB, ge=64 * 1024)
     max_object_size: int = 5 * 1024 * GIB
@@ -83,7 +96,16 @@ class Settings(BaseSettings):
     def master_key_text(self) -> str | None:
         return self.master_key.get_secret_value() if self.master_key else None
 
+    def kms_token_text(self) -> str | None:
+        return self.kms_token.get_secret_value() if self.kms_token else None
+
+    def default_kms_key(self) -> str:
+        """Empty where there is none."""
+        if self.kms_default_key is not None:
+            return self.kms_default_key
+        return "aws/s3" if self.kms == "local" else ""
+
     def for_worker(self) -> str:
-        """All settings as JSON, for a worker process; the master key travels as every secret of an environment."""
-        values = self.model_dump(mode="json", exclude={"master_key"})
-        return json.dumps({**values, "master_key": self.master_key_text()})
+        """All settings as JSON, for a worker process; secrets travel as every secret of an environment."""
+        values = self.model_dump(mode="json", exclude={"master_key", "kms_token"})
+        return json.dumps({**values, "master_key": self.master_key_text(), "kms_token": self.kms_token_text()})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.acl import ENFORCED, Acl
+from gateway.encryption import Encryption
 
 T = TypeVar("T")
 
@@ -73,6 +74,28 @@ class Content:
     digest: str | None = None
     manifest_id: int | None = None
 
+    @property
+    def sealed(self) -> bool:
+        """Whether its blobs are encrypted: the scopes of those name a domain after a dot, which no tenant has."""
+        return "." in self.scope
+
+    def scope_below(self, base: str) -> str:
+        """The scope of the same content where another store keeps what is a tenant's under ``base``."""
+        return f"{base}.{self.scope.partition('.')[2]}" if self.sealed else base
+
+
+class Seal(NamedTuple):
+    """What is known of an encrypted block besides."""
+
+    plain: str
+    """SHA-256 of the block's own bytes; the blob is named by that of what the store holds."""
+    key: bytes | None
+    """The data key, wrapped. None while a blob that is there already stands for the block."""
+    ring_key: int | None
+    """What wraps it: a key of the ring, None for a customer's."""
+    size: int
+    """Of what the store holds."""
+
 
 class Block(NamedTuple):
     """One block of a content: its place, its size, its blob, and the CRC-64/NVME of its bytes as a signed number."""
@@ -81,6 +104,7 @@ class Block(NamedTuple):
     size: int
     digest: str
     crc: int
+    seal: Seal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +164,7 @@ class ObjectInfo:
     lock: Lock | None = None
     is_marker: bool = False
     """A delete marker: a version that shows nothing."""
+    encryption: Encryption | None = None
 
     @property
     def size(self) -> int:
@@ -172,6 +197,7 @@ class Upload:
     checksum_type: str | None
     acl: Acl | None = None
     lock: Lock | None = None
+    encryption: Encryption | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from itertools import pairwise
 from backends.base import ByteRange
 from gateway import checksums
 from gateway.acl import Acl
+from gateway.bodies import Checks, Source, default_checksum
 from gateway.catalog import listing
 from gateway.catalog import uploads as verbs
 from gateway.catalog.base import Catalog
@@ -19,7 +20,9 @@ from gateway.catalog.listing import Page
 from gateway.catalog.objects import NewObject
 from gateway.catalog.uploads import Completed
 from gateway.conditions import UNCONDITIONAL, ReadConditions, WriteConditions, check_copy_source
-from gateway.content import Checks, ContentStore, Source, Stored, default_checksum
+from gateway.content import ContentStore, Stored
+from gateway.encryption import SSE_C, CustomerKey, Wanted
+from gateway.encryption_keys import Domain, EncryptionKeys
 from gateway.errors import (
     DigestMismatch,
     EntityTooLarge,
@@ -35,7 +38,7 @@ from gateway.errors import (
     UploadNotFound,
 )
 from gateway.names import Names, OpenStore, Snapshot
-from gateway.objects import ATTEMPTS, Bytes, Objects, check_key, etag_of_parts, now_ms, same_bucket
+from gateway.objects import ATTEMPTS, Bytes, check_key, etag_of_parts, now_ms, same_bucket
 from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo, Part, Upload
 
 
@@ -61,11 +64,13 @@ class ChosenPart:
 class Uploads:
     """Multipart uploads by bucket, key and upload id. Callers are authorised before they come here."""
 
-    def __init__(self, catalog: Catalog, names: Names, content: ContentStore, objects: Objects, limits: Limits) -> None:
+    def __init__(
+        self, catalog: Catalog, names: Names, content: ContentStore, keys: EncryptionKeys, limits: Limits
+    ) -> None:
         self._catalog = catalog
         self._names = names
         self._content = content
-        self._objects = objects
+        self._keys = keys
         self.limits = limits
 
     async def create(
@@ -77,14 +82,21 @@ class Uploads:
         owner_id: str,
         acl: Acl | None = None,
         lock: Lock | None = None,
+        wanted: Wanted | None = None,
         checksum_algorithm: str | None,
         checksum_type: str | None,
     ) -> Upload:
-        """Begin an upload; its parts go to the store that serves the key now. Raises ReadOnlyMount."""
+        """Begin an upload; its parts go to the store that serves the key now, encrypted as in ``Objects.put``.
+
+        Raises ReadOnlyMount, KmsError.
+        """
         check_key(key)
         for _ in range(ATTEMPTS):
             snapshot = await self._names.current()
             store = snapshot.writable(bucket, key, attributes.storage_class)
+            scope = store.scope_for(bucket)
+            encrypted = wanted or self._keys.default_for(bucket)
+            domain = await self._keys.for_writing(bucket.name, scope, encrypted) if encrypted else None
             upload = Upload(
                 secrets.token_urlsafe(48),
                 bucket.id,
@@ -92,12 +104,13 @@ class Uploads:
                 now_ms(),
                 owner_id,
                 store.info.id,
-                store.scope_for(bucket),
+                domain.scope(scope) if domain else scope,
                 attributes,
                 checksum_algorithm,
                 checksum_type,
                 acl,
                 lock,
+                domain.encryption if domain else None,
             )
             try:
                 await self._catalog.write(verbs.create_upload, upload, snapshot.generation)
@@ -113,10 +126,22 @@ class Uploads:
             raise UploadNotFound(upload_id)
         return upload
 
-    async def put_part(self, bucket: Bucket, upload: Upload, number: int, source: Source, checks: Checks) -> Part:
-        """Store one part. The checksum follows the upload's algorithm, or ``checks``'."""
+    async def put_part(
+        self,
+        bucket: Bucket,
+        upload: Upload,
+        number: int,
+        source: Source,
+        checks: Checks,
+        customer: CustomerKey | None = None,
+    ) -> Part:
+        """Store one part. The checksum follows the upload's algorithm, or ``checks``'.
+
+        ``customer`` is the key of an upload that is encrypted with a customer's, checked already.
+        """
         snapshot, store = await self._place(bucket, upload)
-        stored = await self._content.store(source, store, upload.scope, checks)
+        domain = await self._domain(bucket, upload, customer)
+        stored = await self._content.store(source, store, upload.scope, checks, domain)
         part = await self._name(bucket, upload, number, stored, snapshot)
         return replace(part, checksum=stored.checksum)
 
@@ -125,6 +150,13 @@ class Uploads:
         path = f"/{bucket.name}/{upload.key}"
         snapshot.table.resolve_writable(path)
         return snapshot, snapshot.holding(upload.store_id, path)
+
+    async def _domain(self, bucket: Bucket, upload: Upload, customer: CustomerKey | None) -> Domain | None:
+        """What encrypts the parts of an upload."""
+        if upload.encryption is None:
+            return None
+        wanted = Wanted(upload.encryption, customer if upload.encryption.kind == SSE_C else None)
+        return await self._keys.for_writing(bucket.name, upload.scope.rpartition(".")[0], wanted)
 
     async def _name(self, bucket: Bucket, upload: Upload, number: int, stored: Stored, snapshot: Snapshot) -> Part:
         # Of an upload that asked for none, every part has the one of which the whole's is made.
@@ -156,6 +188,8 @@ class Uploads:
         source_bucket: Bucket,
         span: ByteRange,
         conditions: ReadConditions,
+        customer: CustomerKey | None = None,
+        source_key: CustomerKey | None = None,
     ) -> Part:
         """Make a part of a span of an object. Raises PreconditionFailed, EntityTooLarge."""
         check_copy_source(conditions, source.etag, source.modified_at)
@@ -164,9 +198,10 @@ class Uploads:
             raise EntityTooLarge(size, self.limits.max_part)
         snapshot, store = await self._place(bucket, upload)
         origin = snapshot.holding(source.content.store_id, f"/{source_bucket.name}/{source.key}") if size else store
-        body = Bytes(self._content.read(origin, source.content, span), size)
+        body = Bytes(self._content.read(origin, source.content, span, source_key), size)
         checks = Checks(algorithm=upload.checksum_algorithm or "CRC64NVME", limit=self.limits.max_part)
-        stored = await self._content.store(body, store, upload.scope, checks)
+        domain = await self._domain(bucket, upload, customer)
+        stored = await self._content.store(body, store, upload.scope, checks, domain)
         return await self._name(bucket, upload, number, stored, snapshot)
 
     async def parts(self, upload: Upload, after: int, limit: int) -> list[Part]:
@@ -236,6 +271,7 @@ class Uploads:
                 _layout(upload, parts),
                 upload.acl,
                 upload.lock,
+                upload.encryption,
             )
             try:
                 return await self._catalog.write(verbs.complete_upload, upload, new, parts, snapshot.generation)

@@ -13,8 +13,8 @@ import pytest
 
 from backends.base import ByteRange
 from gateway.app import open_core
+from gateway.bodies import Checks
 from gateway.catalog.objects import Removal
-from gateway.content import Checks
 from gateway.core import Core
 from gateway.errors import ContentUnavailable, DigestMismatch, EntityTooLarge, IncompleteBody, Overloaded
 from gateway.objects import Bytes

@@ -8,18 +8,26 @@ transaction that saw no reference, deletes the bytes, and only then drops the ro
 - row dying: the bytes are about to go, store them again later;
 - no row: the bytes were stored by this put, unless a collector ran in between. Each marking raises the store's
   epoch, so an unchanged epoch proves that none did.
+
+An encrypted blob is named by the digest of what the store holds, as all are, so all of that is true of it too. Which
+plaintext it holds is a column (``plain``), unique among the blobs of a scope that are not dying: a put looks its blocks
+up by it, and the claim looks again. Of two puts of one new plaintext, which made two ciphertexts, the claim that comes
+second takes the first one's blob and leaves its own to the collector. A damaged blob is replaced by the next put of
+its plaintext: all that names the old one names the new one from then on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.catalog.base import Many, Program, Row
 from gateway.errors import GatewayError, MountsChanged
-from gateway.types import Block, Content
+from gateway.types import Block, Content, Seal
 
 LIVE, DYING, DAMAGED = 0, 1, 2
+_FOREVER_AGO = 0
+"""Since when a blob is garbage that no name ever pointed at, or none will again."""
 MAX_PARAMETERS = 500
 """Digests looked up in one statement; both engines allow thousands, plans stay cached."""
 
@@ -29,6 +37,14 @@ class Standing(NamedTuple):
 
     epoch: int
     state: int | None
+
+
+class SealedStanding(NamedTuple):
+    """What the catalog said of an encrypted blob, found by its plaintext."""
+
+    epoch: int
+    state: int | None
+    digest: str
 
 
 class Claim(NamedTuple):
@@ -61,6 +77,19 @@ def standing(store_id: int, scope: str, digest: str) -> Program[Standing]:
     return Standing(*rows[0]) if rows else Standing(-1, None)
 
 
+def standing_of_plain(store_id: int, scope: str, plain: str) -> Program[SealedStanding]:
+    """A store's epoch, and the blob that holds a plaintext, if one does."""
+    rows = yield (
+        "SELECT s.gc_epoch, x.state, x.digest FROM stores AS s LEFT JOIN blobs AS x"
+        " ON x.store_id = s.id AND x.scope = ? AND x.plain = ? WHERE s.id = ?",
+        (scope, bytes.fromhex(plain), store_id),
+    )
+    if not rows:
+        return SealedStanding(-1, None, "")
+    epoch, state, digest = rows[0]
+    return SealedStanding(epoch, state, digest.hex() if digest else "")
+
+
 def epoch(store_id: int) -> Program[int]:
     rows = yield "SELECT gc_epoch FROM stores WHERE id = ?", (store_id,)
     return int(rows[0][0]) if rows else -1
@@ -79,11 +108,13 @@ def states(store_id: int, scope: str, digests: Sequence[str]) -> Program[dict[st
     return found
 
 
-def claim(content: Content, blocks: Sequence[Block], seen: Claim) -> Program[None]:
-    """Make sure that the blocks of a new content are the catalog's from here on.
+def claim(content: Content, blocks: Sequence[Block], seen: Claim) -> Program[Sequence[Block]]:
+    """Make sure that the blocks of a new content are the catalog's from here on; the blocks to name.
 
     Raises MountsChanged when the configuration moved on, ClaimLost when bytes may be gone.
     """
+    if blocks and blocks[0].seal is not None:
+        return (yield from _claim_sealed(content, blocks, seen))
     if len(blocks) == 1:  # the hot path: one look answers all three questions
         block = blocks[0]
         digest = bytes.fromhex(block.digest)
@@ -100,7 +131,7 @@ def claim(content: Content, blocks: Sequence[Block], seen: Claim) -> Program[Non
                 "INSERT INTO blobs (store_id, scope, digest, size, crc, state) VALUES (?, ?, ?, ?, ?, 0)",
                 (content.store_id, content.scope, digest, block.size, block.crc),
             )
-        return
+        return blocks
     rows = yield (
         "SELECT value, (SELECT gc_epoch FROM stores WHERE id = ?) FROM meta WHERE name = 'generation'",
         (content.store_id,),
@@ -114,6 +145,85 @@ def claim(content: Content, blocks: Sequence[Block], seen: Claim) -> Program[Non
         "INSERT INTO blobs (store_id, scope, digest, size, crc, state) VALUES (?, ?, ?, ?, ?, 0)",
         [(content.store_id, content.scope, bytes.fromhex(block.digest), block.size, block.crc) for block in fresh],
     )
+    return blocks
+
+
+def _claim_sealed(content: Content, blocks: Sequence[Block], seen: Claim) -> Program[Sequence[Block]]:
+    """As ``claim``: blocks are known by their plaintext, and the blob that holds it already is the one to name."""
+    rows = yield (
+        "SELECT value, (SELECT gc_epoch FROM stores WHERE id = ?) FROM meta WHERE name = 'generation'",
+        (content.store_id,),
+    )
+    generation, epoch = rows[0]
+    by_plain = {block.seal.plain: block for block in blocks if block.seal is not None}
+    known = yield from _sealed(content.store_id, content.scope, list(by_plain))
+    _check(generation, epoch, any(plain not in known for plain in by_plain), False, seen)
+    named: dict[str, str] = {}
+    for plain, block in by_plain.items():
+        digest, state = known.get(plain, (b"", None))
+        assert block.seal is not None
+        if state is not None and (state != DAMAGED or block.seal.key is None):
+            named[plain] = digest.hex()
+            continue
+        if block.seal.key is None or not (yield from _in_use(block.seal.ring_key)):
+            raise ClaimLost
+        if state == DAMAGED:
+            yield from _replace(content, digest, bytes.fromhex(block.digest))
+        yield from _insert_sealed(content, block, block.seal)
+        named[plain] = block.digest
+    lost = [block.digest for plain, block in by_plain.items() if block.digest != named[plain]]
+    yield from abandon(content.store_id, content.scope, lost, _FOREVER_AGO)
+    return [block._replace(digest=named[block.seal.plain]) for block in blocks if block.seal is not None]
+
+
+def _sealed(store_id: int, scope: str, plains: Sequence[str]) -> Program[dict[str, tuple[bytes, int]]]:
+    """(digest, state) of the blobs that hold plaintexts."""
+    found: dict[str, tuple[bytes, int]] = {}
+    for at in range(0, len(plains), MAX_PARAMETERS):
+        some = [bytes.fromhex(plain) for plain in plains[at : at + MAX_PARAMETERS]]
+        rows = yield (
+            f"SELECT plain, digest, state FROM blobs WHERE store_id = ? AND scope = ? AND plain IN ({_marks(some)})",
+            (store_id, scope, *some),
+        )
+        found.update((plain.hex(), (digest, state)) for plain, digest, state in rows)
+    return found
+
+
+def _in_use(ring_key: int | None) -> Program[bool]:
+    """Whether data keys may be wrapped by a key of the ring: not once it is retired, so that a rotation ends."""
+    if ring_key is None:
+        return True
+    return bool((yield "SELECT 1 FROM encryption_keys WHERE id = ? AND retired_at IS NULL", (ring_key,)))
+
+
+def _insert_sealed(content: Content, block: Block, seal: Seal) -> Program[None]:
+    # There is a row only where a blob was carried here that nothing finds by its plaintext any more.
+    yield (
+        "INSERT INTO blobs (store_id, scope, digest, size, crc, state, plain, sealed_key, ring_key)"
+        " VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (store_id, scope, digest) DO UPDATE SET"
+        " state = 0, plain = excluded.plain, sealed_key = excluded.sealed_key, ring_key = excluded.ring_key",
+        (
+            *(content.store_id, content.scope, bytes.fromhex(block.digest), seal.size, block.crc),
+            *(bytes.fromhex(seal.plain), seal.key, seal.ring_key),
+        ),
+    )
+
+
+def _replace(content: Content, old: bytes, new: bytes) -> Program[None]:
+    """Let all that names a damaged blob name another one of the same plaintext."""
+    where = (new, old, content.store_id, content.scope)
+    for table in ("objects", "versions", "parts"):
+        yield f"UPDATE {table} SET digest = ? WHERE digest = ? AND store_id = ? AND scope = ?", where
+    yield (
+        "UPDATE manifest_blocks SET digest = ? WHERE digest = ?"
+        " AND manifest_id IN (SELECT id FROM manifests WHERE store_id = ? AND scope = ?)",
+        where,
+    )
+    yield (
+        "UPDATE blobs SET plain = NULL WHERE store_id = ? AND scope = ? AND digest = ?",
+        (content.store_id, content.scope, old),
+    )
+    yield from abandon(content.store_id, content.scope, [old.hex()], _FOREVER_AGO)
 
 
 def _check(generation: int, epoch: int, fresh: bool, dying: bool, seen: Claim) -> None:
@@ -178,25 +288,36 @@ def abandon(store_id: int, scope: str, digests: Sequence[str], now: int) -> Prog
     )
 
 
+_FACTS = "coalesce(x.crc, 0), x.plain, x.sealed_key, x.ring_key, x.size"
+
+
+def _block(offset: int, size: int, digest: str, facts: Sequence[Any]) -> Block:
+    crc, plain, key, ring_key, stored = facts
+    if key is None:
+        return Block(offset, size, digest, crc)
+    return Block(offset, size, digest, crc, Seal(plain.hex() if plain else "", key, ring_key, stored))
+
+
 def blocks_between(manifest_id: int, start: int, stop: int, limit: int) -> Program[list[Block]]:
     """At most ``limit`` blocks of a manifest that touch bytes [start, stop), in order."""
     rows = yield (
-        "SELECT k.start, k.size, k.digest, coalesce(x.crc, 0) FROM manifest_blocks AS k"
+        f"SELECT k.start, k.size, k.digest, {_FACTS} FROM manifest_blocks AS k"
         " JOIN manifests AS m ON m.id = k.manifest_id LEFT JOIN blobs AS x ON x.store_id = m.store_id"
         " AND x.scope = m.scope AND x.digest = k.digest WHERE k.manifest_id = ?1 AND k.start < ?3 AND k.start >="
         " (SELECT max(start) FROM manifest_blocks WHERE manifest_id = ?1 AND start <= ?2) ORDER BY k.start LIMIT ?4",
         (manifest_id, start, stop, limit),
     )
-    return [Block(offset, size, digest.hex(), crc) for offset, size, digest, crc in rows]
+    return [_block(offset, size, digest.hex(), facts) for offset, size, digest, *facts in rows]
 
 
-def crc_of(store_id: int, scope: str, digest: str) -> Program[int | None]:
-    """The CRC-64/NVME of a blob's bytes, None without a row."""
+def only_block(content: Content) -> Program[Block]:
+    """The block of a content that is one."""
+    assert content.digest is not None
     rows = yield (
-        "SELECT crc FROM blobs WHERE store_id = ? AND scope = ? AND digest = ?",
-        (store_id, scope, bytes.fromhex(digest)),
+        f"SELECT {_FACTS} FROM blobs AS x WHERE store_id = ? AND scope = ? AND digest = ?",
+        (content.store_id, content.scope, bytes.fromhex(content.digest)),
     )
-    return rows[0][0] if rows else None
+    return _block(0, content.size, content.digest, rows[0] if rows else (0, None, None, None, 0))
 
 
 def manifest_parts(manifest_id: int) -> Program[str | None]:
@@ -263,7 +384,8 @@ def due_garbage(before: int, after: tuple[int, str, bytes], limit: int) -> Progr
 def mark_dying(marks: Sequence[Garbage]) -> Program[list[Garbage]]:
     """Mark those blobs dying that nothing refers to, forget the others' marks, and raise the stores' epochs.
 
-    Returns the dying ones; their bytes may be deleted once this is committed.
+    A dying blob is found by its plaintext no more, and its key is gone for good. Returns the dying ones; their bytes
+    may be deleted once this is committed.
     """
     dying: list[Garbage] = []
     for mark in marks:
@@ -271,7 +393,8 @@ def mark_dying(marks: Sequence[Garbage]) -> Program[list[Garbage]]:
             dying.append(mark)
             yield (
                 "INSERT INTO blobs (store_id, scope, digest, size, crc, state) VALUES (?, ?, ?, 0, 0, ?)"
-                " ON CONFLICT (store_id, scope, digest) DO UPDATE SET state = excluded.state",
+                " ON CONFLICT (store_id, scope, digest)"
+                " DO UPDATE SET state = excluded.state, plain = NULL, sealed_key = NULL, ring_key = NULL",
                 (mark.store_id, mark.scope, mark.digest, DYING),
             )
     yield Many(

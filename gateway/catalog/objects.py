@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway import acl
+from gateway import acl, encryption
 from gateway.acl import Acl
 from gateway.catalog import rows, versions
 from gateway.catalog.base import Program
 from gateway.catalog.blobs import Claim, claim, make_manifest, release
 from gateway.conditions import UNCONDITIONAL, WriteConditions, check_write
+from gateway.encryption import Encryption
 from gateway.errors import Conflict, MountsChanged
 from gateway.locks import check_removal, lock_of_new
 from gateway.types import Attributes, Block, Bucket, Checksum, Content, Lock, ObjectInfo
@@ -26,9 +27,9 @@ _PRESENT = f"SELECT {PRESENT} FROM objects WHERE bucket_id = ? AND key = ?"
 _WRITTEN = (
     "store_id, scope, size, digest, manifest_id, etag, modified_at, owner_id, content_type, headers, metadata,"
     " storage_class, tags, checksum_algorithm, checksum_value, checksum_type, version, parts, acl, version_id,"
-    " lock_mode, lock_until, legal_hold"
+    " lock_mode, lock_until, legal_hold, encryption"
 )
-_INSERT = f"INSERT INTO objects ({_WRITTEN}, bucket_id, key, created_at) VALUES ({', '.join('?' * 26)})"
+_INSERT = f"INSERT INTO objects ({_WRITTEN}, bucket_id, key, created_at) VALUES ({', '.join('?' * 27)})"
 _UPDATE = f"UPDATE objects SET {_WRITTEN.replace(',', ' = ?,')} = ? WHERE bucket_id = ? AND key = ?"
 
 
@@ -73,6 +74,7 @@ class NewObject:
     acl: Acl | None = None
     lock: Lock | None = None
     """As the request asks; the bucket's default completes it."""
+    encryption: Encryption | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def put_object(new: NewObject, blocks: Sequence[Block], seen: Claim) -> Program[
 
     Raises PreconditionFailed or ObjectNotFound by the conditions, MountsChanged and ClaimLost as ``claim`` does.
     """
-    yield from claim(new.content, blocks, seen)
+    blocks = yield from claim(new.content, blocks, seen)
     return (yield from name_object(new, blocks))
 
 
@@ -165,6 +167,7 @@ def _store(new: NewObject, content: Content, old: Present | None) -> Program[Obj
         acl.dump(new.acl),
         version_id,
         *rows.lock_columns(lock),
+        encryption.dump(new.encryption),
         new.bucket.id,
         new.key.encode(),
     )
@@ -189,6 +192,7 @@ def _store(new: NewObject, content: Content, old: Present | None) -> Program[Obj
         new.acl,
         version_id,
         lock,
+        encryption=new.encryption,
     )
 
 

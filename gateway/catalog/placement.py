@@ -35,7 +35,7 @@ def relocate(
 
     Raises MountsChanged and ClaimLost as ``claim`` does, Conflict as ``relabel``.
     """
-    yield from claim(stored, blocks, Claim(scope.generation, epoch))
+    blocks = yield from claim(stored, blocks, Claim(scope.generation, epoch))
     due = yield from _look_again(scope, info, target, replaced)
     old = info.content
     layout = None

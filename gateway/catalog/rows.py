@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gateway import acl
+from gateway import acl, encryption
 from gateway.types import Attributes, Checksum, Content, Lock, ObjectInfo, Part, Upload
 
 OBJECT = (
@@ -17,7 +17,7 @@ OBJECT = (
 PART = "number, store_id, scope, size, digest, manifest_id, etag, modified_at, checksum_algorithm, checksum_value"
 UPLOAD = (
     "id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, checksum_algorithm, checksum_type, acl,"
-    " lock_mode, lock_until, legal_hold"
+    " lock_mode, lock_until, legal_hold, encryption"
 )
 
 
@@ -30,7 +30,7 @@ def object_info(row: tuple[Any, ...], is_marker: bool = False) -> ObjectInfo:
     (
         bucket_id, key, store_id, scope, size, digest, manifest_id, etag, modified_at, created_at, owner_id,
         content_type, headers, metadata, storage_class, tags, algorithm, value, kind, version, parts, grants,
-        version_id, lock_mode, lock_until, legal_hold, _,
+        version_id, lock_mode, lock_until, legal_hold, sealed,
     ) = row  # fmt: skip
     return ObjectInfo(
         bucket_id,
@@ -54,6 +54,7 @@ def object_info(row: tuple[Any, ...], is_marker: bool = False) -> ObjectInfo:
         version_id,
         lock(lock_mode, lock_until, legal_hold),
         is_marker,
+        encryption.load(sealed),
     )
 
 
@@ -83,7 +84,7 @@ def part(row: tuple[Any, ...]) -> Part:
 def upload(row: tuple[Any, ...]) -> Upload:
     (
         upload_id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, algorithm, kind, grants,
-        *locked,
+        *locked, sealed,
     ) = row  # fmt: skip
     return Upload(
         upload_id,
@@ -98,6 +99,7 @@ def upload(row: tuple[Any, ...]) -> Upload:
         kind,
         acl.load(grants),
         lock(*locked),
+        encryption.load(sealed),
     )
 
 

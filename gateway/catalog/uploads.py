@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway import acl
+from gateway import acl, encryption
 from gateway.catalog import rows
 from gateway.catalog.base import Many, Program
 from gateway.catalog.blobs import Claim, claim, make_manifest, release
@@ -32,7 +32,7 @@ def create_upload(upload: Upload, seen: int) -> Program[None]:
     if generation[0][0] != seen:
         raise MountsChanged
     yield (
-        f"INSERT INTO uploads ({rows.UPLOAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO uploads ({rows.UPLOAD}) VALUES ({', '.join('?' * 15)})",
         (
             upload.id,
             upload.bucket_id,
@@ -46,6 +46,7 @@ def create_upload(upload: Upload, seen: int) -> Program[None]:
             upload.checksum_type,
             acl.dump(upload.acl),
             *rows.lock_columns(upload.lock),
+            encryption.dump(upload.encryption),
         ),
     )
 
@@ -76,7 +77,7 @@ def find_completed(upload_id: str) -> Program[Completed | None]:
 
 def put_part(upload_id: str, part: Part, blocks: Sequence[Block], seen: Claim, now: int) -> Program[Part]:
     """Keep a part, replacing one of the same number. Raises UploadNotFound, MountsChanged, ClaimLost."""
-    yield from claim(part.content, blocks, seen)
+    blocks = yield from claim(part.content, blocks, seen)
     return (yield from name_part(upload_id, part, blocks, now))
 
 

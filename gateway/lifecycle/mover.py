@@ -7,12 +7,14 @@ one that was read; readers find the former bytes until then, and for a grace per
 from __future__ import annotations
 
 from backends.base import ByteRange
+from gateway.bodies import Checks
+from gateway.carrier import Carrier
 from gateway.catalog import objects as verbs
 from gateway.catalog import placement, versions
 from gateway.catalog.base import Catalog
 from gateway.catalog.blobs import ClaimLost
 from gateway.catalog.lifecycle import Done, Scope
-from gateway.content import Checks, ContentStore, Stored
+from gateway.content import ContentStore, Stored
 from gateway.errors import Conflict, Overloaded, StorageFull
 from gateway.names import Names, OpenStore, Snapshot
 from gateway.objects import ATTEMPTS, Bytes
@@ -22,10 +24,13 @@ from gateway.types import ObjectInfo
 class Mover:
     """Moves versions, one call each."""
 
-    def __init__(self, catalog: Catalog, names: Names, content: ContentStore, *, max_object: int) -> None:
+    def __init__(
+        self, catalog: Catalog, names: Names, content: ContentStore, carrier: Carrier, *, max_object: int
+    ) -> None:
         self._catalog = catalog
         self._names = names
         self._content = content
+        self._carrier = carrier
         self._max_object = max_object
 
     async def move(self, scope: Scope, key: str, version_id: str | None, target: str) -> tuple[Done, int] | None:
@@ -43,7 +48,7 @@ class Mover:
             return None
         snapshot = await self._names.current()
         store = snapshot.writable(bucket, key, target)
-        place = (store.info.id, store.scope_for(bucket))
+        place = (store.info.id, info.content.scope_below(store.scope_for(bucket)))
         try:
             if not info.size or place == (info.content.store_id, info.content.scope):
                 return await self._catalog.write(placement.relabel, scope, info, target, version_id is not None), 0
@@ -55,8 +60,12 @@ class Mover:
         self, scope: Scope, info: ObjectInfo, store: OpenStore, target: str, replaced: bool, snapshot: Snapshot
     ) -> Done:
         origin = snapshot.holding(info.content.store_id, f"/{scope.bucket.name}/{info.key}")
-        body = Bytes(self._content.read(origin, info.content, ByteRange(0, info.size)), info.size)
-        stored = await self._content.store(body, store, store.scope_for(scope.bucket), self._checks(info))
+        base = store.scope_for(scope.bucket)
+        if info.content.sealed:
+            stored = await self._carrier.carry(info.content, origin, store, info.content.scope_below(base))
+        else:
+            body = Bytes(self._content.read(origin, info.content, ByteRange(0, info.size)), info.size)
+            stored = await self._content.store(body, store, base, self._checks(info))
         try:
             return await self._name(scope, info, target, replaced, stored)
         except StorageFull:

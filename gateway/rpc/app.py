@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from gateway.core import Core
+from gateway.rpc import encryption as _encryption  # noqa: F401  (importing it fills the method table)
 from gateway.rpc.errors import (
     ACCESS_DENIED,
     BAD_PARAMETERS,

@@ -28,6 +28,8 @@ _CODES: dict[type[domain.GatewayError], int] = {
     domain.BadMount: VALIDATION,
     domain.MountExists: VALIDATION,
     domain.Overloaded: VALIDATION,
+    domain.KmsKeyExists: EXISTS,
+    domain.KmsKeyNotFound: NOT_FOUND,
     domain.BucketExists: EXISTS,
     domain.UserExists: EXISTS,
     domain.BucketNotFound: NOT_FOUND,

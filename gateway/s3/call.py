@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gateway.bodies import Source
 from gateway.bucket_configs import LOGGING
-from gateway.content import Source
 from gateway.s3.model import Operation
 from gateway.types import Bucket, Principal
 

@@ -220,6 +220,37 @@ class IllegalLocationConstraintException(S3Error):
     )
 
 
+class ServerSideEncryptionConfigurationNotFoundError(S3Error):
+    status = 404
+    message = "The server side encryption configuration was not found"
+
+
+# -- encryption
+
+
+class InvalidEncryptionAlgorithmError(S3Error):
+    status = 400
+    message = "The Encryption request you specified is not valid. Supported value: AES256."
+
+
+class KmsNotFound(S3Error):
+    code = "KMS.NotFoundException"
+    status = 400
+    message = "The request was rejected because the specified entity or resource could not be found."
+
+
+class KmsDisabled(S3Error):
+    code = "KMS.DisabledException"
+    status = 400
+    message = "The request was rejected because the specified KMS key is not enabled."
+
+
+class KmsInvalidState(S3Error):
+    code = "KMS.KMSInvalidStateException"
+    status = 400
+    message = "The request was rejected because the state of the specified resource is not valid for this request."
+
+
 # -- objects
 
 
@@ -557,6 +588,21 @@ _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.RangeNotSatisfiable: _invalid_range,
     domain.DigestMismatch: _digest_mismatch,
     domain.SizeMismatch: _size_mismatch,
+    domain.CustomerKeyNeeded: lambda e: InvalidRequest(
+        "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to "
+        "retrieve the object."
+    ),
+    domain.CustomerKeyNotApplicable: lambda e: InvalidRequest(
+        "The encryption parameters are not applicable to this object."
+    ),
+    domain.WrongCustomerKey: lambda e: AccessDenied(
+        "Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key."
+    ),
+    domain.KmsKeyNotFound: lambda e: KmsNotFound(e.detail or None),
+    domain.KmsKeyDisabled: lambda e: KmsDisabled(e.detail or None),
+    domain.KmsKeyInvalid: lambda e: KmsInvalidState(e.detail or None),
+    domain.KmsDenied: lambda e: AccessDenied(),
+    domain.KmsError: lambda e: ServiceUnavailable("The key management service does not answer. Please try again."),
     domain.IncompleteBody: lambda e: IncompleteBody(),
     domain.EntityTooLarge: lambda e: EntityTooLarge(ProposedSize=str(e.size), MaxSizeAllowed=str(e.limit)),
     domain.EntityTooSmall: _entity_too_small,

@@ -267,3 +267,32 @@ def test_a_class_whose_mount_takes_no_writes_refuses_them(
     s3.delete_bucket_lifecycle(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="key", Body=BIG, StorageClass="DEEP_ARCHIVE")  # a label again
     assert body_of(s3, bucket) == BIG
+
+
+KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+
+
+@pytest.mark.parametrize(
+    ("members", "to_read"),
+    [({"ServerSideEncryption": "AES256"}, {}), ({"ServerSideEncryption": "aws:kms"}, {}), (KEY, KEY)],
+    ids=["sse-s3", "sse-kms", "sse-c"],
+)
+def test_encrypted_objects_move_as_they_are_and_without_their_key(
+    server: Server, s3: BaseClient, bucket: str, members: dict[str, str], to_read: dict[str, str]
+) -> None:
+    def cold() -> int:
+        return sum(store["logical_bytes"] for store in server.nexus("stats") if "/cold" in store["location"])
+
+    for size in (100, len(HUGE)):
+        s3.put_object(Bucket=bucket, Key="key", Body=HUGE[:size], **members)
+        rule(s3, bucket, Transitions=[{"Days": 1, "StorageClass": "COLD"}])
+        before, told = cold(), facts(s3, bucket, **to_read)
+        run(server)
+        assert cold() == before + size
+        assert s3.head_object(Bucket=bucket, Key="key", **to_read)["StorageClass"] == "COLD"
+        assert facts(s3, bucket, **to_read) == told
+        assert body_of(s3, bucket, **to_read) == HUGE[:size]
+        assert body_of(s3, bucket, Range="bytes=70-80", **to_read) == HUGE[70:81]
+    server.nexus("gc")
+    assert body_of(s3, bucket, **to_read) == HUGE
+    assert server.run("fsck", "--rehash").returncode == 0

@@ -35,6 +35,7 @@ SAMPLES: dict[type[domain.GatewayError], tuple[Any, ...]] = {
     domain.PartChecksumMissing: ("CRC32", 1),
     domain.PartDigestMismatch: ("CRC32", 1),
     domain.UnknownStorageClass: ("NOSUCH",),
+    **{kind: ("key", "Invalid keyId 'key'") for kind in (domain.KmsError, *domain.KmsError.__subclasses__())},
     domain.BackendNotFound: ("/b/k",),
     domain.ReadOnlyMount: ("/b/k", "/b"),
 }
@@ -46,6 +47,7 @@ NEXUS_ONLY = {
     domain.UserExists,
     domain.UserNotFound,
     domain.KeyNotFound,
+    domain.KmsKeyExists,
 }
 KINDS = [
     kind
@@ -69,6 +71,14 @@ EXPECTED = {
     domain.StorageFull: ("InsufficientCapacity", 507),
     domain.Overloaded: ("SlowDown", 503),
     domain.ContentUnavailable: ("InternalError", 500),
+    domain.CustomerKeyNeeded: ("InvalidRequest", 400),
+    domain.CustomerKeyNotApplicable: ("InvalidRequest", 400),
+    domain.WrongCustomerKey: ("AccessDenied", 403),
+    domain.KmsKeyNotFound: ("KMS.NotFoundException", 400),
+    domain.KmsKeyDisabled: ("KMS.DisabledException", 400),
+    domain.KmsKeyInvalid: ("KMS.KMSInvalidStateException", 400),
+    domain.KmsDenied: ("AccessDenied", 403),
+    domain.KmsUnavailable: ("ServiceUnavailable", 503),
 }
 
 

@@ -57,16 +57,32 @@ CREATE UNIQUE INDEX versions_id ON versions (bucket_id, key, version_id);
 CREATE INDEX versions_digest ON versions (digest) WHERE digest IS NOT NULL;
 CREATE INDEX versions_manifest ON versions (manifest_id) WHERE manifest_id IS NOT NULL;
 
--- An encrypted blob keeps its name, the digest of its plaintext; ``stored`` is the digest of what the store holds,
--- ``sealed_key`` the key to it, readable with a key of the ring below.
-ALTER TABLE blobs ADD COLUMN stored BLOB;
+-- An encrypted blob is named, as every blob, by the digest of what its store holds. ``plain`` is the digest of what is
+-- in it, by which contents of its scope are found again; NULL when it is no longer to be found. ``sealed_key`` is the
+-- key to it, wrapped by a key of the ring below (``ring_key``) or by a customer's key (NULL).
+ALTER TABLE blobs ADD COLUMN plain BLOB;
 ALTER TABLE blobs ADD COLUMN sealed_key BLOB;
+ALTER TABLE blobs ADD COLUMN ring_key INTEGER;
+CREATE UNIQUE INDEX blobs_plain ON blobs (store_id, scope, plain) WHERE plain IS NOT NULL;
+CREATE INDEX blobs_ring_key ON blobs (ring_key) WHERE ring_key IS NOT NULL;
 
+-- The ring: keys that wrap data keys. ``s3`` keys are sealed by the master key, ``kms`` ones by the key of a key
+-- management service that ``key_id`` names, to an encryption context. One of each is in use, those retired only open.
 CREATE TABLE encryption_keys (
     id INTEGER PRIMARY KEY,
-    provider TEXT NOT NULL,
+    kind TEXT NOT NULL,
     key_id TEXT NOT NULL,
+    context TEXT NOT NULL,
     sealed BLOB NOT NULL,
     created_at INTEGER NOT NULL,
     retired_at INTEGER
+);
+CREATE UNIQUE INDEX encryption_keys_in_use ON encryption_keys (kind, key_id, context) WHERE retired_at IS NULL;
+
+-- The keys of the key management service that is built in, sealed by the master key.
+CREATE TABLE kms_keys (
+    key_id TEXT PRIMARY KEY,
+    sealed BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    disabled_at INTEGER
 );

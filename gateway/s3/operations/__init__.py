@@ -5,6 +5,7 @@ A handler is the far end of the boto3 call of the same name: its keyword paramet
 
 from gateway.s3.operations import (
     acls,
+    bucket_encryption,
     buckets,
     copying,
     cors,
@@ -24,6 +25,7 @@ from gateway.s3.operations import (
 
 __all__ = [
     "acls",
+    "bucket_encryption",
     "buckets",
     "copying",
     "cors",

@@ -11,8 +11,8 @@ from urllib.parse import unquote_plus
 
 from gateway import checksums
 from gateway.auth.chunked import strip_aws_chunked
+from gateway.bodies import Checks
 from gateway.conditions import ReadConditions
-from gateway.content import Checks
 from gateway.errors import UserNotFound
 from gateway.s3.call import Call
 from gateway.s3.errors import (

@@ -21,6 +21,7 @@ from gateway.s3.operations.common import (
     read_conditions,
     written_version,
 )
+from gateway.s3.operations.encrypting import TOLD, encryption_members, part_key, source_key, wanted_encryption
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.lifecycle import expiration_member
 from gateway.s3.operations.locking import new_object_lock
@@ -76,6 +77,16 @@ async def copy_object(
     ObjectLockMode: str | None = None,
     ObjectLockRetainUntilDate: datetime | None = None,
     ObjectLockLegalHoldStatus: str | None = None,
+    CopySourceSSECustomerAlgorithm: str | None = None,
+    CopySourceSSECustomerKey: str | None = None,
+    CopySourceSSECustomerKeyMD5: str | None = None,
+    ServerSideEncryption: str | None = None,
+    SSECustomerAlgorithm: str | None = None,
+    SSECustomerKey: str | None = None,
+    SSECustomerKeyMD5: str | None = None,
+    SSEKMSKeyId: str | None = None,
+    SSEKMSEncryptionContext: str | None = None,
+    BucketKeyEnabled: bool | None = None,
     ExpectedBucketOwner: str | None = None,
     ExpectedSourceBucketOwner: str | None = None,
 ) -> dict[str, Any]:
@@ -94,11 +105,14 @@ async def copy_object(
             call, version_action("s3:GetObjectTagging", source.version_id), source.bucket, source.info.key, source.info
         )
     lock = await new_object_lock(call, bucket, members, whole=False)
+    wanted = wanted_encryption(call, bucket, members)
+    read_with = source_key(source.info, members)
     # A version copied onto its own key is an old one brought back.
     if (
         (source.bucket.id, source.info.key) == (bucket.id, Key)
         and source.version_id is None
         and not (replace_metadata or replace_tags or StorageClass or WebsiteRedirectLocation or ChecksumAlgorithm)
+        and all(members[name] is None for name in TOLD)
     ):
         raise InvalidRequest(
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
@@ -115,6 +129,8 @@ async def copy_object(
             attributes=_attributes(members, source.info.attributes, replace_metadata, replace_tags),
             algorithm=ChecksumAlgorithm,
             lock=lock,
+            wanted=wanted,
+            source_key=read_with,
             source_conditions=read_conditions(
                 CopySourceIfMatch, CopySourceIfNoneMatch, CopySourceIfModifiedSince, CopySourceIfUnmodifiedSince
             ),
@@ -133,6 +149,7 @@ async def copy_object(
         "CopySourceVersionId": source.shown_version(),
         **written_version(info.version_id),
         **expiration_member(bucket, info),
+        **encryption_members(info.encryption, wanted.customer if wanted else None, context=True),
     }
 
 
@@ -169,14 +186,23 @@ async def upload_part_copy(
     CopySourceIfNoneMatch: str | None = None,
     CopySourceIfUnmodifiedSince: datetime | None = None,
     CopySourceRange: str | None = None,
+    CopySourceSSECustomerAlgorithm: str | None = None,
+    CopySourceSSECustomerKey: str | None = None,
+    CopySourceSSECustomerKeyMD5: str | None = None,
+    SSECustomerAlgorithm: str | None = None,
+    SSECustomerKey: str | None = None,
+    SSECustomerKeyMD5: str | None = None,
     ExpectedBucketOwner: str | None = None,
     ExpectedSourceBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Make a part of an object, or of a range of it."""
+    members = locals()
     bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
     check_part_number(call, PartNumber)
     upload = await call.core.uploads.find(bucket, Key, UploadId)
+    customer = part_key(upload, members)
     source = await open_source(call, CopySource, ExpectedSourceBucketOwner)
+    read_with = source_key(source.info, members)
     part = await call.core.uploads.copy_part(
         bucket,
         upload,
@@ -187,6 +213,8 @@ async def upload_part_copy(
         read_conditions(
             CopySourceIfMatch, CopySourceIfNoneMatch, CopySourceIfModifiedSince, CopySourceIfUnmodifiedSince
         ),
+        customer,
+        read_with,
     )
     return {
         "CopyPartResult": {
@@ -195,6 +223,7 @@ async def upload_part_copy(
             **part_checksum(upload, part),
         },
         "CopySourceVersionId": source.shown_version(),
+        **encryption_members(upload.encryption, customer),
     }
 
 

@@ -22,6 +22,7 @@ from gateway.s3.operations.common import (
     version_member,
     written_version,
 )
+from gateway.s3.operations.encrypting import encryption_members, part_key, reader_key, wanted_encryption
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.lifecycle import abort_members, expiration_member
 from gateway.s3.operations.listing import Owners, common_prefixes, page_size
@@ -56,6 +57,13 @@ async def create_multipart_upload(
     ObjectLockMode: str | None = None,
     ObjectLockRetainUntilDate: datetime | None = None,
     ObjectLockLegalHoldStatus: str | None = None,
+    ServerSideEncryption: str | None = None,
+    SSECustomerAlgorithm: str | None = None,
+    SSECustomerKey: str | None = None,
+    SSECustomerKeyMD5: str | None = None,
+    SSEKMSKeyId: str | None = None,
+    SSEKMSEncryptionContext: str | None = None,
+    BucketKeyEnabled: bool | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Begin an upload; what describes the object is said here."""
@@ -65,6 +73,7 @@ async def create_multipart_upload(
         raise AccessDenied("Anonymous users cannot initiate multipart uploads.  Please authenticate.")
     owner_id, acl = await new_object_access(call, bucket, ACL)
     lock = await new_object_lock(call, bucket, members, whole=False)
+    wanted = wanted_encryption(call, bucket, members)
     upload = await call.core.uploads.create(
         bucket,
         Key,
@@ -72,6 +81,7 @@ async def create_multipart_upload(
         owner_id=owner_id,
         acl=acl,
         lock=lock,
+        wanted=wanted,
         checksum_algorithm=ChecksumAlgorithm,
         checksum_type=_checksum_type(ChecksumAlgorithm, ChecksumType),
     )
@@ -82,6 +92,7 @@ async def create_multipart_upload(
         "ChecksumAlgorithm": upload.checksum_algorithm,
         "ChecksumType": upload.checksum_type,
         **abort_members(bucket, upload),
+        **encryption_members(upload.encryption, wanted.customer if wanted else None, context=True),
     }
 
 
@@ -127,6 +138,9 @@ async def upload_part(
     ChecksumXXHASH64: str | None = None,
     ChecksumXXHASH3: str | None = None,
     ChecksumXXHASH128: str | None = None,
+    SSECustomerAlgorithm: str | None = None,
+    SSECustomerKey: str | None = None,
+    SSECustomerKeyMD5: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Store one part, replacing one of the same number."""
@@ -135,6 +149,7 @@ async def upload_part(
     check_part_number(call, PartNumber)
     call.body.require_length()
     upload = await call.core.uploads.find(bucket, Key, UploadId)
+    customer = part_key(upload, members)
     checks = checks_from(call, members, limit=call.core.uploads.limits.max_part, algorithm=upload.checksum_algorithm)
     told = checks.value is not None or checks.trailer is not None
     if upload.checksum_algorithm is not None and checks.algorithm != upload.checksum_algorithm:
@@ -142,9 +157,9 @@ async def upload_part(
             f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower()}, "
             f"actual checksum Type: {checks.algorithm.lower()}"
         )
-    part = await call.core.uploads.put_part(bucket, upload, PartNumber, call.body, checks)
+    part = await call.core.uploads.put_part(bucket, upload, PartNumber, call.body, checks, customer)
     shown = checksum_members(part.checksum, with_type=False) if told or upload.checksum_algorithm else {}
-    return {"ETag": quoted(part.etag), **shown}
+    return {"ETag": quoted(part.etag), **shown, **encryption_members(upload.encryption, customer)}
 
 
 def check_part_number(call: Call, number: int) -> None:
@@ -185,6 +200,9 @@ async def complete_multipart_upload(
     MpuObjectSize: int | None = None,
     IfMatch: str | None = None,
     IfNoneMatch: str | None = None,
+    SSECustomerAlgorithm: str | None = None,
+    SSECustomerKey: str | None = None,
+    SSECustomerKeyMD5: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Make the named parts one object. Repeating a completion answers the same."""
@@ -193,8 +211,10 @@ async def complete_multipart_upload(
     chosen = _chosen_parts(call, (MultipartUpload or {}).get("Parts") or [])
     done = await call.core.uploads.completed(bucket, Key, UploadId)
     if done is not None and [(part.number, part.etag) for part in chosen] == done.parts:
-        return _completion(call, Bucket, Key, done.etag, done.checksum) | written_version(done.version_id)
+        part_key(done.upload, members, needed=False)
+        return _completion(call, done.upload, Bucket, done.etag, done.checksum) | written_version(done.version_id)
     upload = await call.core.uploads.find(bucket, Key, UploadId)
+    part_key(upload, members, needed=False)
     if MultipartUpload is None:
         raise MalformedXML
     if not chosen:
@@ -213,7 +233,7 @@ async def complete_multipart_upload(
         conditions=WriteConditions(IfMatch, IfNoneMatch),
     )
     return {
-        **_completion(call, Bucket, Key, info.etag, info.checksum),
+        **_completion(call, upload, Bucket, info.etag, info.checksum),
         **written_version(info.version_id),
         **expiration_member(bucket, info),
     }
@@ -230,14 +250,15 @@ def _chosen_parts(call: Call, parts: list[dict[str, Any]]) -> list[ChosenPart]:
     return chosen
 
 
-def _completion(call: Call, bucket: str, key: str, etag: str, checksum: Checksum | None) -> dict[str, Any]:
+def _completion(call: Call, upload: Upload, bucket: str, etag: str, checksum: Checksum | None) -> dict[str, Any]:
     scheme = "https" if call.secure else "http"
     return {
-        "Location": f"{scheme}://{call.host}/{quote(bucket)}/{quote(key)}",
+        "Location": f"{scheme}://{call.host}/{quote(bucket)}/{quote(upload.key)}",
         "Bucket": bucket,
-        "Key": key,
+        "Key": upload.key,
         "ETag": quoted(etag),
         **checksum_members(checksum),
+        **encryption_members(upload.encryption),
     }
 
 
@@ -260,11 +281,16 @@ async def list_parts(
     UploadId: str,
     MaxParts: int | None = None,
     PartNumberMarker: int | None = None,
+    SSECustomerAlgorithm: str | None = None,
+    SSECustomerKey: str | None = None,
+    SSECustomerKeyMD5: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """The parts that were uploaded, in the order of their numbers."""
+    members = locals()
     bucket = await open_bucket(call, "s3:ListMultipartUploadParts", Bucket, Key, ExpectedBucketOwner)
     upload = await call.core.uploads.find(bucket, Key, UploadId)
+    part_key(upload, members, needed=False)
     limit = page_size(MaxParts, "max-parts")
     after = PartNumberMarker or 0
     parts = await call.core.uploads.parts(upload, after, limit + 1) if limit else []
@@ -363,10 +389,15 @@ async def get_object_attributes(
     VersionId: str | None = None,
     MaxParts: int | None = None,
     PartNumberMarker: int | None = None,
+    SSECustomerAlgorithm: str | None = None,
+    SSECustomerKey: str | None = None,
+    SSECustomerKeyMD5: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Chosen facts about an object: its ETag, checksum, parts, storage class and size."""
+    members = locals()
     bucket, info = await open_object(call, "s3:GetObjectAttributes", Bucket, Key, ExpectedBucketOwner, VersionId)
+    reader_key(call, info, members)
     wanted = {name.strip() for item in ObjectAttributes for name in item.split(",")}
     if not wanted <= _ATTRIBUTES or not wanted:
         raise InvalidArgument(

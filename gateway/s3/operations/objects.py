@@ -9,6 +9,7 @@ from typing import Any
 from backends.base import ByteRange
 from gateway.catalog.objects import Removal, Removed
 from gateway.conditions import WriteConditions, check_read
+from gateway.encryption import CustomerKey
 from gateway.errors import GatewayError, RangeNotSatisfiable
 from gateway.objects import parse_range, resolve_range
 from gateway.s3.call import Call
@@ -32,6 +33,7 @@ from gateway.s3.operations.common import (
     version_of,
     written_version,
 )
+from gateway.s3.operations.encrypting import encryption_members, reader_key, wanted_encryption
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.lifecycle import expiration_member
 from gateway.s3.operations.locking import new_object_lock
@@ -79,6 +81,13 @@ async def put_object(
     ObjectLockMode: str | None = None,
     ObjectLockRetainUntilDate: datetime | None = None,
     ObjectLockLegalHoldStatus: str | None = None,
+    ServerSideEncryption: str | None = None,
+    SSECustomerAlgorithm: str | None = None,
+    SSECustomerKey: str | None = None,
+    SSECustomerKeyMD5: str | None = None,
+    SSEKMSKeyId: str | None = None,
+    SSEKMSEncryptionContext: str | None = None,
+    BucketKeyEnabled: bool | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Store the body under the key, replacing what was there."""
@@ -87,6 +96,7 @@ async def put_object(
     call.body.require_length()
     owner_id, acl = await new_object_access(call, bucket, ACL)
     lock = await new_object_lock(call, bucket, members)
+    wanted = wanted_encryption(call, bucket, members)
     info = await call.core.objects.put(
         bucket,
         Key,
@@ -96,6 +106,7 @@ async def put_object(
         owner_id=owner_id,
         acl=acl,
         lock=lock,
+        wanted=wanted,
         conditions=WriteConditions(IfMatch, IfNoneMatch),
     )
     return {
@@ -103,6 +114,7 @@ async def put_object(
         **checksum_members(info.checksum),
         **written_version(info.version_id),
         **expiration_member(bucket, info),
+        **encryption_members(info.encryption, wanted.customer if wanted else None, context=True),
     }
 
 
@@ -126,15 +138,19 @@ async def get_object(
     ResponseExpires: str | None = None,
     VersionId: str | None = None,
     ChecksumMode: str | None = None,
+    SSECustomerAlgorithm: str | None = None,
+    SSECustomerKey: str | None = None,
+    SSECustomerKeyMD5: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """An object's bytes, or those of a range or a part."""
-    bucket, info, span, result = await _look(call, "s3:GetObject", locals())
-    opened = await call.core.objects.open(bucket, Key, info, span)
+    bucket, info, span, key, result = await _look(call, "s3:GetObject", locals())
+    opened = await call.core.objects.open(bucket, Key, info, span, key)
     if opened.info is not info:  # overwritten and collected since: answer with what is there now
         info = opened.info
         expires = expiration_member(bucket, info) if VersionId is None else {}
-        result = {**object_members(bucket, info), **expires, **_overrides(locals())}
+        result = {**object_members(bucket, info), **expires, **encryption_members(info.encryption, key)}
+        result.update(_overrides(locals()))
         result["ContentLength"] = opened.span.stop - opened.span.start
     result["Body"] = opened.body
     return result
@@ -160,19 +176,23 @@ async def head_object(
     ResponseExpires: str | None = None,
     VersionId: str | None = None,
     ChecksumMode: str | None = None,
+    SSECustomerAlgorithm: str | None = None,
+    SSECustomerKey: str | None = None,
+    SSECustomerKeyMD5: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """What GET would tell, without the bytes."""
-    _, _, _, result = await _look(call, "s3:GetObject", locals())
+    *_, result = await _look(call, "s3:GetObject", locals())
     return result
 
 
 async def _look(
     call: Call, action: str, members: dict[str, Any]
-) -> tuple[Bucket, ObjectInfo, ByteRange, dict[str, Any]]:
-    """The object that a GET or HEAD means, the span it wants and the headers it gets."""
+) -> tuple[Bucket, ObjectInfo, ByteRange, CustomerKey | None, dict[str, Any]]:
+    """The object that a GET or HEAD means, the span it wants, the key it brings and the headers it gets."""
     name, key = members["Bucket"], members["Key"]
     bucket, info = await open_object(call, action, name, key, members["ExpectedBucketOwner"], members["VersionId"])
+    customer = reader_key(call, info, members)
     conditions = read_conditions(
         members["IfMatch"], members["IfNoneMatch"], members["IfModifiedSince"], members["IfUnmodifiedSince"]
     )
@@ -180,6 +200,8 @@ async def _look(
     result = object_members(bucket, info)
     if bucket.configs and members["VersionId"] is None:
         result.update(expiration_member(bucket, info))
+    if info.encryption is not None:
+        result.update(encryption_members(info.encryption, customer))
     span = ByteRange(0, info.content.size)
     wanted = parse_range(members["Range"]) if members["Range"] is not None else None
     checked = (members["ChecksumMode"] or "").upper() == "ENABLED"
@@ -197,7 +219,7 @@ async def _look(
         result.update(checksum_members(info.checksum))
     result["ContentLength"] = span.stop - span.start
     result.update(_overrides(members))
-    return bucket, info, span, result
+    return bucket, info, span, customer, result
 
 
 async def _part_span(call: Call, info: ObjectInfo, number: int, result: dict[str, Any], checked: bool) -> ByteRange:

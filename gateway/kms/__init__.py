@@ -1,0 +1,1 @@
+"""Key management services: who keeps the keys behind SSE-KMS."""
