@@ -283,6 +283,16 @@ def test_memory_stays_flat(new_server: Callable[..., Server]) -> None:
     s3.close()
 
 
+def test_scripts_of_another_origin_see_the_answer(s3: BaseClient, bucket: str) -> None:
+    rule = {"AllowedMethods": ["POST"], "AllowedOrigins": ["http://page.test"], "ExposeHeaders": ["ETag", "Location"]}
+    s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+    url, fields = presign(s3, bucket, "k")
+    for sent, status in ((fields, 204), (fields | {"key": "other"}, 403)):
+        answer = send(url, sent, headers={"Origin": "http://page.test"})
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (status, "http://page.test")
+        assert answer.headers["Access-Control-Expose-Headers"] == "ETag, Location"
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 def test_a_real_browser(server: Server, s3: BaseClient, bucket: str, tmp_path: Path) -> None:
     url, fields = presign(s3, bucket, "from/${filename}", {"success_action_redirect": f"{server.url}/health"})
