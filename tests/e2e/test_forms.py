@@ -230,6 +230,29 @@ def test_a_form_without_a_length(s3: BaseClient, bucket: str) -> None:
     assert s3.head_object(Bucket=bucket, Key="k")["ContentLength"] == 3000
 
 
+def test_encryption(s3: BaseClient, bucket: str) -> None:
+    key = bytes(range(32))
+    customer = {
+        "x-amz-server-side-encryption-customer-algorithm": "AES256",
+        "x-amz-server-side-encryption-customer-key": base64.b64encode(key).decode(),
+        "x-amz-server-side-encryption-customer-key-MD5": base64.b64encode(hashlib.md5(key).digest()).decode(),
+    }
+    for fields, told in (
+        ({"x-amz-server-side-encryption": "AES256"}, {"x-amz-server-side-encryption": "AES256"}),
+        (customer, {name: value for name, value in customer.items() if not name.endswith("customer-key")}),
+    ):
+        url, made = presign(s3, bucket, "k", fields)
+        answer = send(url, made)
+        assert answer.status_code == 204, answer.text
+        assert answer.headers.items() >= told.items()
+    with refused("InvalidRequest", 400):
+        s3.get_object(Bucket=bucket, Key="k")
+    stored = s3.get_object(Bucket=bucket, Key="k", SSECustomerAlgorithm="AES256", SSECustomerKey=key)
+    assert stored["Body"].read() == b"bar"
+    url, made = presign(s3, bucket, "k", {"x-amz-server-side-encryption": "DES"})
+    assert send(url, made).status_code == 400
+
+
 def test_a_new_version(s3: BaseClient, bucket: str) -> None:
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     url, fields = presign(s3, bucket, "k")

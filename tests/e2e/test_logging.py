@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 from botocore.client import BaseClient
 
 from tests.e2e.harness import Server, keys_of, refused, unique
@@ -200,6 +201,17 @@ class TestRecords:
         assert "Signature=REDACTED" in presigned["uri"]
         assert {forged["error"], stranger["error"]} == {"SignatureDoesNotMatch", "AccessDenied"}
         assert (forged["requester"], stranger["requester"]) == ("-", "-")
+
+    def test_forms_are_told(self, client: BaseClient, source: str, target: str) -> None:
+        _enable(client, source, target)
+        form = client.generate_presigned_post(source, "up/${filename}", Conditions=[["content-length-range", 0, 3]])
+        for content in (b"bar", b"more"):
+            requests.post(form["url"], data=form["fields"], files={"file": ("a b", content)}, timeout=20)
+        stored, refused = sorted(_records(client, target, 2), key=lambda record: record["status"])
+        assert (stored["operation"], stored["key"], stored["status"]) == ("REST.POST.BUCKET", "up/a%20b", "204")
+        assert stored["size"] == "3"
+        assert (refused["key"], refused["status"], refused["error"]) == ("up/a%20b", "400", "EntityTooLarge")
+        assert stored["requester"] == refused["requester"] != "-"
 
     def test_a_user_agent_cannot_forge_a_field(
         self, logging: Server, client: BaseClient, source: str, target: str

@@ -12,12 +12,11 @@ from datetime import UTC, datetime
 
 from gateway.auth.form import missing_field
 from gateway.s3.errors import InvalidArgument, MalformedPOSTRequest, MaxPostPreDataLengthExceeded, PreconditionFailed
-from gateway.s3.forms.file import FormFile, one_file_only
+from gateway.s3.forms.file import FILE, FormFile, one_file_only
 from gateway.s3.forms.framing import Framing, Part, is_form
 from gateway.s3.forms.policy import read_policy
 
 MAX_BEFORE_FILE = 20_480
-FILE = "file"
 
 _FILENAME = "${filename}"
 _LITERAL = frozenset({"policy", "signature", "awsaccesskeyid", "x-amz-signature"})

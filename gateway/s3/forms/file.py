@@ -8,6 +8,8 @@ from gateway.s3.errors import EntityTooLarge, EntityTooSmall, InvalidArgument
 from gateway.s3.forms.framing import Event, Framing, Part
 from gateway.s3.forms.policy import ANY_SIZE, SizeRange
 
+FILE = "file"
+"""The name of the part that is the file, in any case."""
 AHEAD = 64 * 1024
 """A file up to this size is read before it is stored: so its length is known, which is the fast way to store it."""
 
@@ -63,7 +65,7 @@ class FormFile:
         async for events in self._events():
             for event in events:
                 if isinstance(event, Part):
-                    if event.name.lower() == "file":
+                    if event.name.lower() == FILE:
                         raise one_file_only(2)
                     within = False
                 elif within:
@@ -93,5 +95,5 @@ def one_file_only(number: int) -> InvalidArgument:
     AWS's list of errors has IncorrectNumberOfFilesInPostRequest for this; its servers answer so.
     """
     return InvalidArgument(
-        "POST requires exactly one file upload per request.", ArgumentName="file", ArgumentValue=str(number)
+        "POST requires exactly one file upload per request.", ArgumentName=FILE, ArgumentValue=str(number)
     )
