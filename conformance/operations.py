@@ -25,7 +25,10 @@ BODY = """
 ## Where AWS says little, or another thing
 
 - `If-None-Match` on writes takes ETags besides `*`.
-- Storage classes are accepted, kept and shown; every class reads at once.
+- Storage classes are accepted, kept and shown; what is of a class that is bound to a store lies there
+  ([lifecycle.md](lifecycle.md)). Every class reads at once: nothing has to be restored.
+- A lifecycle rule that moves objects to a class without a store is refused with 501 `NotImplemented`, as nothing would
+  ever come of it.
 - The copy of a multipart object keeps the source's ETag, because no byte is read within a store.
 - No mount serves a path, or its store is not mounted: 404 `NoSuchBackend`. A store is full: 507
   `InsufficientCapacity`. SDKs repeat neither by themselves.

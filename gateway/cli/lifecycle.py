@@ -57,11 +57,13 @@ def _print(report: dict[str, Any]) -> None:
         print(f"{report['moved_bytes']} bytes were copied to other stores.")
     if report["locked"]:
         print(f"{report['locked']} versions are locked and stay.")
+    if report["kept"]:
+        print(f"{report['kept']} versions lie where nothing may be written, and stay.")
 
 
 @classes.command("set")
 def set_class(
-    storage_class: Annotated[str, typer.Argument(help="GLACIER, STANDARD_IA, …, or a name of your own.")],
+    storage_class: Annotated[str, typer.Argument(help="GLACIER_IR, STANDARD_IA, …, or a name of your own.")],
     mount_point: Annotated[str, typer.Argument(help="A mount point, such as /archives.")],
     url: Url = None,
     api_key: Key = None,
@@ -69,7 +71,7 @@ def set_class(
 ) -> None:
     """Place objects of a storage class in the store that is mounted at a path, while the server runs.
 
-    Example: nexus storage-classes set GLACIER /archives
+    Example: nexus storage-classes set GLACIER_IR /archives
     """
     done = server(url, api_key).call("set_storage_class", storage_class=storage_class, mount_point=mount_point)
     print_json(done) if as_json else print(f"{storage_class} lies at {mount_point} from now on.")
@@ -95,7 +97,7 @@ def remove_class(
 ) -> None:
     """Let a storage class be a label again. What lies in its store stays there and is read from there.
 
-    Example: nexus storage-classes remove GLACIER
+    Example: nexus storage-classes remove GLACIER_IR
     """
     done = server(url, api_key).call("remove_storage_class", storage_class=storage_class)
     print_json(done) if as_json else print(f"{storage_class} has no store of its own any more.")

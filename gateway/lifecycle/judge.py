@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from gateway.catalog.lifecycle import Replaced, Scope
@@ -28,18 +28,18 @@ class Judge:
         self._locked_at = locked_at
         self._may_write = may_write
         self._key: str | None = None
-        self._open = False
         self._marker: Replaced | None = None
         self._newer = 0
         self._verdicts = Verdicts([], [], [], 0)
+
+    def take_all(self, rows: Iterable[Replaced]) -> None:
+        for row in rows:
+            self.take(row)
 
     def take(self, row: Replaced) -> None:
         if row.facts.key != self._key:
             self.end()
             self._key, self._newer = row.facts.key, 0
-            self._open = self._may_write(row.facts.key)
-        if not self._open:
-            return
         if row.is_latest:
             self._marker = row
             return
@@ -50,12 +50,14 @@ class Judge:
     def _goes(self, row: Replaced) -> bool:
         scope, newer = self._scope, self._newer
         rule = decide.noncurrent_expiration(scope.lifecycle, scope.calendar, row.facts, newer, scope.at)
+        move = decide.noncurrent_transition(scope.lifecycle, scope.calendar, row.facts, newer, scope.at)
+        if (rule is None and move is None) or not self._may_write(row.facts.key):
+            return False
         if rule is not None and not is_locked(row.lock, self._locked_at):
             self._verdicts.expired.append((row, rule))
             return True
         if rule is not None:
             self._verdicts = self._verdicts._replace(locked=self._verdicts.locked + 1)
-        move = decide.noncurrent_transition(scope.lifecycle, scope.calendar, row.facts, newer, scope.at)
         if move is not None and not row.is_marker:
             self._verdicts.moves.append((row, move))
         return False
@@ -65,7 +67,7 @@ class Judge:
         if self._marker is not None:
             scope = self._scope
             rule = decide.marker_expiration(scope.lifecycle, scope.calendar, self._marker.facts, scope.at)
-            if rule is not None:
+            if rule is not None and self._may_write(self._marker.facts.key):
                 self._verdicts.markers.append((self._marker, rule))
             self._marker = None
 

@@ -42,7 +42,7 @@ class LifecycleReport:
     locked: int = 0
     """Versions that a rule wants gone and a lock keeps."""
     kept: int = 0
-    """Keys with something to be looked at below a mount that takes no writes, or that no mount serves."""
+    """Versions that a rule wants changed below a mount that takes no writes, or that no mount serves."""
     actions: list[Action] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -51,6 +51,9 @@ class LifecycleReport:
         if len(self.actions) < MAX_SHOWN:
             self.actions.append(action)
 
-    def complain(self, problem: str) -> None:
-        if len(self.problems) < MAX_PROBLEMS and problem not in self.problems:
-            self.problems.append(problem)
+    def complain(self, problem: str) -> bool:
+        """Keep a problem; whether it is new, and there is room for it."""
+        if problem in self.problems or len(self.problems) >= MAX_PROBLEMS:
+            return False
+        self.problems.append(problem)
+        return True

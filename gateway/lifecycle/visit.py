@@ -19,6 +19,8 @@ from gateway.errors import (
     MountsChanged,
     Overloaded,
     ReadOnlyMount,
+    StorageFull,
+    UnknownStorageClass,
 )
 from gateway.lifecycle import decide, report
 from gateway.lifecycle.calendar import NEVER, Calendar
@@ -33,6 +35,8 @@ from gateway.versioning import shown_id, versioning_of
 log = logging.getLogger("nexus.lifecycle")
 
 T = TypeVar("T")
+Move = tuple[str, str | None, Due]
+"""A key, the version of it (None: what it shows), and the transition that is due."""
 
 PAGE = 4000
 """Keys looked at in one statement."""
@@ -58,6 +62,8 @@ class Visit:
         self._calendar = calendar
         self._noted = noted
         self._name = bucket
+        self._stuck: set[str] = set()
+        """Storage classes whose store takes nothing more in this run."""
         self._snapshot: Snapshot
         self._scope: Scope
 
@@ -92,27 +98,35 @@ class Visit:
             while at is not None:
                 scanned = await self._catalog.scan(programs.shown_page, self._scope.bucket.id, at, end, latest, PAGE)
                 page, at = scanned
-                await self._act_on_shown([row for row in page if self._may_write(row.facts.key)])
+                # Away from the event loop: a page against a thousand rules takes a while.
+                await self._act_on_shown(*await asyncio.to_thread(self._judge_shown, page))
 
     def _latest_start(self, rule: Rule) -> int:
         whens = [each.when for each in rule.transitions] + ([rule.expiration] if rule.expiration else [])
         return max(self._calendar.latest_start(when, self._scope.at) for when in whens)
 
-    async def _act_on_shown(self, page: Sequence[Shown]) -> None:
+    def _judge_shown(self, page: Sequence[Shown]) -> tuple[list[tuple[Shown, Rule]], list[Move]]:
+        """What expires, and what moves."""
         scope = self._scope
         expired: list[tuple[Shown, Rule]] = []
-        moves: list[tuple[str, str | None, Due]] = []
+        moves: list[Move] = []
         # Removal comes before a transition; a delete marker, which leaves the version where it is, comes after.
         is_final = versioning_of(scope.bucket) is None
         for row in page:
             due = decide.expiration(scope.lifecycle, scope.calendar, row.facts)
-            if due is not None and due.at <= scope.at:
+            expires = due is not None and due.at <= scope.at
+            move = None
+            if not (expires and is_final):
+                move = decide.transition(scope.lifecycle, scope.calendar, row.facts, scope.at)
+            if not (expires or move is not None) or not self._may_write(row.facts.key):
+                continue
+            if due is not None and expires:
                 expired.append((row, due.rule))
-                if is_final:
-                    continue
-            move = decide.transition(scope.lifecycle, scope.calendar, row.facts, scope.at)
             if move is not None:
                 moves.append((row.facts.key, None, move))
+        return expired, moves
+
+    async def _act_on_shown(self, expired: Sequence[tuple[Shown, Rule]], moves: Sequence[Move]) -> None:
         await self._move(report.MOVE, moves)
         if self._noted.dry_run:
             self._note(report.EXPIRE, [Done(row.facts.key, row.version_id, rule.id) for row, rule in expired])
@@ -133,8 +147,7 @@ class Visit:
             judge = Judge(self._scope, locked_at, self._may_write)
             key, past = start, MAX_VERSION
             while page := await self._catalog.scan(programs.replaced_page, self._scope.bucket.id, key, past, end, PAGE):
-                for row in page:
-                    judge.take(row)
+                await asyncio.to_thread(judge.take_all, page)
                 await self._act_on_replaced(judge.harvest())
                 key, past = page[-1].facts.key.encode(), page[-1].version
             judge.end()
@@ -161,11 +174,15 @@ class Visit:
             key, past = start, ""
             while page := await self._catalog.scan(programs.upload_page, self._scope.bucket.id, key, past, end, PAGE):
                 key, past = page[-1].key.encode(), page[-1].id
-                await self._act_on_uploads([row for row in page if self._may_write(row.key)])
+                await self._act_on_uploads(page)
 
     async def _act_on_uploads(self, page: Sequence[UploadRow]) -> None:
         dues = [(row, decide.abort(self._scope.lifecycle, self._calendar, row.key, row.initiated_at)) for row in page]
-        late = [(row, due.rule) for row, due in dues if due is not None and due.at <= self._scope.at]
+        late = [
+            (row, due.rule)
+            for row, due in dues
+            if due is not None and due.at <= self._scope.at and self._may_write(row.key)
+        ]
         if self._noted.dry_run:
             self._note(report.ABORT, [Done(row.key, row.id, rule.id) for row, rule in late])
             return
@@ -174,7 +191,7 @@ class Visit:
 
     # -- acting
 
-    async def _move(self, action: str, moves: Iterable[tuple[str, str | None, Due]]) -> None:
+    async def _move(self, action: str, moves: Iterable[Move]) -> None:
         slots = asyncio.Semaphore(MOVING)
 
         async def move(key: str, version_id: str | None, due: Due) -> None:
@@ -186,21 +203,44 @@ class Visit:
         await asyncio.gather(*(move(*each) for each in moves))
 
     async def _move_one(self, key: str, version_id: str | None, due: Due) -> Done | None:
+        target = due.storage_class
+        if target in self._stuck or not self._takes(key, target):
+            return None
         try:
             if self._noted.dry_run:
-                self._snapshot.writable(self._scope.bucket, key, due.storage_class)
                 return Done(key, version_id or "", due.rule.id)
-            moved = await self._mover.move(self._scope._replace(now=_now()), key, version_id, due.storage_class)
+            moved = await self._mover.move(self._scope._replace(now=_now()), key, version_id, target)
         except MountsChanged:
             return None  # the next run looks again
+        except StorageFull as error:
+            self._give_up(target, error)
+            return None
         except GatewayError as error:
-            log.warning("/%s/%s cannot be moved to %s: %s", self._name, key, due.storage_class, error)
-            self._noted.complain(f"{self._name}: {due.storage_class}: {error}")
+            self._complain(f"/{self._name}/{key} stays where it is: {error}")
             return None
         if moved is None:
             return None
         self._noted.moved_bytes += moved[1]
         return moved[0]
+
+    def _takes(self, key: str, target: str) -> bool:
+        """Whether a class has a store that takes anything; if not, no more is tried in this run."""
+        try:
+            if target not in self._snapshot.classes:
+                raise UnknownStorageClass(target)
+            self._snapshot.writable(self._scope.bucket, key, target)
+        except (UnknownStorageClass, BackendNotFound, ReadOnlyMount) as error:
+            self._give_up(target, error)
+            return False
+        return True
+
+    def _give_up(self, target: str, error: GatewayError) -> None:
+        self._stuck.add(target)
+        self._complain(f"nothing of {self._name} moves to {target}: {error}")
+
+    def _complain(self, problem: str) -> None:
+        if self._noted.complain(problem):
+            log.warning("%s", problem)
 
     async def _write(self, verb: Callable[..., Program[T]], some: Any) -> T:
         """Run a program; where the configuration changed meanwhile, by the one that holds now."""

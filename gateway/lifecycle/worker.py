@@ -25,6 +25,7 @@ log = logging.getLogger("nexus.lifecycle")
 RIGHT = "lifecycle"
 PATIENCE_SECONDS = 60.0
 BUCKETS = 100
+FIRST_SECONDS = 300.0
 
 
 class LifecycleWorker:
@@ -60,17 +61,22 @@ class LifecycleWorker:
                 except BucketNotFound:
                     continue
                 except GatewayError as error:
-                    log.warning("the lifecycle rules of %s: %s", name, error)
-                    noted.complain(f"{name}: {error}")
+                    if noted.complain(f"the rules of {name}: {error}"):
+                        log.warning("the lifecycle rules of %s: %s", name, error)
         if noted.counts and not dry_run:
             log.info("lifecycle rules: %s", ", ".join(f"{count} {name}" for name, count in noted.counts.items()))
         return noted
 
 
 async def run_forever(worker: LifecycleWorker, interval: float) -> None:
-    """Run every ``interval`` seconds until cancelled; where several workers do, one gets its turn."""
+    """Run every ``interval`` seconds until cancelled; where several workers do, one gets its turn.
+
+    The first time sooner: a server that is started again every hour would never get to it.
+    """
+    pause = min(interval, FIRST_SECONDS)
     while True:
-        await asyncio.sleep(interval)
+        await asyncio.sleep(pause)
+        pause = interval
         try:
             await worker.run(patience=0)
         except Overloaded:
