@@ -120,16 +120,20 @@ _SIGNING = frozenset(
     }
 )
 
+_UNKNOWN_BODY = re.compile(r"x-amz-(checksum-(crc|sha).*|sdk-checksum-algorithm)").fullmatch
+
 
 def hoisted(query: Mapping[str, str], headers: Headers) -> Headers:
     """The headers of a request that was signed in its query, with those that its signer put there.
 
     A header that was sent as such stands. https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+    Checksums are left out, as AWS ignores them there: its SDK for JavaScript makes them of the empty body that it has
+    when it signs (https://github.com/localstack/localstack/issues/12169).
     """
     found = {
         name: value.encode()
         for key, value in query.items()
-        if (name := key.lower()).startswith("x-amz-") and name not in _SIGNING
+        if (name := key.lower()).startswith("x-amz-") and name not in _SIGNING and not _UNKNOWN_BODY(name)
     }
     return {**{name.encode(): value for name, value in found.items()}, **headers} if found else headers
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from botocore.awsrequest import AWSPreparedRequest
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.client import BaseClient
 
 from tests.e2e.harness import Server, keys_of, refused, unique
@@ -300,6 +300,24 @@ def test_presigned_urls(s3: BaseClient, bucket: str, client: Callable[..., BaseC
         urllib.request.urlopen(urllib.request.Request(url, data=b"evil", method="PUT"), timeout=5)
     assert told.value.code == 403 and told.value.read()
     assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"presigned"
+
+
+def test_a_checksum_in_a_presigned_url_is_of_no_body(
+    s3: BaseClient, bucket: str, client: Callable[..., BaseClient]
+) -> None:
+    """AWS's SDK for JavaScript signs the CRC32 of nothing into every URL for an upload; a header is another matter."""
+    presigner = client(signature_version="s3v4")
+
+    def sign_nothing(request: AWSRequest, **_: Any) -> None:
+        request.url += "?x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32"
+
+    presigner.meta.events.register("before-sign.s3.PutObject", sign_nothing)
+    url = presigner.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "key"}, ExpiresIn=60)
+    assert "x-amz-checksum-crc32=AAAAAA" in url
+    request = urllib.request.Request(url, data=b"something", method="PUT")
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        assert answer.status == 200
+    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"something"
 
 
 def test_an_expired_url_is_refused(s3: BaseClient, bucket: str, client: Callable[..., BaseClient]) -> None:
