@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,12 +72,15 @@ def install(*command: str | Path, cwd: Path | None = None, environment: dict[str
     except subprocess.TimeoutExpired as error:
         raise NotInstallable(f"{words[0]} took over {INSTALL_SECONDS} s") from error
     if done.returncode:
-        raise NotInstallable(f"{Path(words[0]).name}: {_last_line(done.stderr or done.stdout)}")
+        raise NotInstallable(f"{Path(words[0]).name}: {_cause(done.stderr + done.stdout)}")
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("[notice]", "npm "))]
-    return re.sub(r"https?://\S+", "(address)", lines[-1])[:200] if lines else "failed without a word"
+def _cause(text: str) -> str:
+    """The line of a package manager's complaint that is likely to say why; without colours and addresses."""
+    plain = re.sub(r"\x1b\[[0-9;]*m|https?://\S+", "", text)
+    lines = [line.strip() for line in plain.splitlines() if line.strip() and not line.startswith("[notice]")]
+    errors = [line for line in lines if re.search(r"error|not available", line, re.IGNORECASE)]
+    return (errors or lines[-1:] or ["failed without a word"])[0][:200]
 
 
 @contextmanager
@@ -104,9 +108,10 @@ def require(program: str, why: str = "") -> str:
     return found
 
 
-def told_version(*command: str, pattern: str = r"\d+(\.\d+)+") -> str:
+def told_version(*command: str, pattern: str = r"\d+(\.\d+)+", environment: Mapping[str, str] | None = None) -> str:
     """The first thing in a program's own words that looks like a version."""
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    env = {**os.environ, **(environment or {})}
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, env=env)
     found = re.search(pattern, done.stdout + done.stderr)
     return found[0] if found else "unknown"
 
@@ -187,3 +192,92 @@ class Go:
                     "go", "install", "-p", "1", f"{self.package}@{self.version}", environment={"GOBIN": str(folder)}
                 )
         return Tool((str(folder / name),), self.version.removeprefix("v"))
+
+
+@dataclass(frozen=True)
+class GoProgram:
+    """A program of ours below ``sdk``, built with the module whose version it is about."""
+
+    folder: str
+    module: str
+
+    def get(self) -> Tool:
+        require("go", "there is no Go here to build it with")
+        source = HERE / "sdk" / self.folder
+        with made_once(f"go/{self.folder}-{_fingerprint(*sorted(source.iterdir()))}") as (folder, missing):
+            if missing:
+                install("go", "build", "-p", "1", "-o", folder / "program", ".", cwd=source)
+        version = re.search(rf"{re.escape(self.module)} v(\S+)", (source / "go.mod").read_text())
+        return Tool((str(folder / "program"),), version[1] if version else "unknown")
+
+
+@dataclass(frozen=True)
+class Npm:
+    """A program of ours below ``sdk``, with the packages that its package.json pins."""
+
+    folder: str
+    package: str
+
+    def get(self) -> Tool:
+        node = require("node", "there is no Node.js here")
+        source = HERE / "sdk" / self.folder
+        with made_once(f"npm/{self.folder}-{_fingerprint(*sorted(source.iterdir()))}") as (folder, missing):
+            if missing:
+                shutil.copytree(source, folder, dirs_exist_ok=True)
+                install("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", cwd=folder)
+        version = json.loads((source / "package.json").read_text())["dependencies"][self.package]
+        return Tool((node, str(folder / "main.js")), version, folder)
+
+
+@dataclass(frozen=True)
+class Maven:
+    """A program of ours below ``sdk``, compiled against the artifacts that its pom.xml pins."""
+
+    folder: str
+    version: str
+    """The name of the property that tells it."""
+
+    def get(self) -> Tool:
+        java = require("java", "there is no Java here")
+        source = HERE / "sdk" / self.folder
+        files = sorted(path for path in source.rglob("*") if path.is_file())
+        with made_once(f"maven/{self.folder}-{_fingerprint(*files)}") as (folder, missing):
+            if missing:
+                shutil.copytree(source, folder, dirs_exist_ok=True)
+                goals = ("compile", "dependency:build-classpath", "-Dmdep.outputFile=target/classpath")
+                install("mvn", "--batch-mode", "--quiet", *goals, cwd=folder)
+        classpath = f"{folder / 'target/classes'}{os.pathsep}{(folder / 'target/classpath').read_text().strip()}"
+        told = re.search(rf"<{self.version}>(.*)</", (source / "pom.xml").read_text())
+        return Tool((java, "-cp", classpath, "Main"), told[1] if told else "unknown", folder)
+
+
+@dataclass(frozen=True)
+class Debian:
+    """A program of Debian's packages, unpacked into the cache: neither root nor a change of the system is needed."""
+
+    program: str
+    packages: tuple[str, ...]
+    """The one with the program first, then libraries that the machine may lack."""
+
+    def get(self) -> Tool:
+        if present := shutil.which(self.program):
+            return Tool((present,), told_version(present, "--version"))
+        require("apt-get", f"{self.program} is not on this machine, nor apt-get to have it from")
+        with made_once(f"debian/{'-'.join(self.packages)}") as (folder, missing):
+            if missing:
+                self._unpack(folder)
+        program = next(folder.glob(f"root/usr/bin/{self.program}"))
+        libraries = os.pathsep.join(str(path) for path in folder.glob("root/**/lib/*-linux-gnu"))
+        environment = (("LD_LIBRARY_PATH", libraries),)
+        version = told_version(str(program), "--version", environment={"LD_LIBRARY_PATH": libraries})
+        return Tool((str(program),), version, folder, environment)
+
+    def _unpack(self, folder: Path) -> None:
+        download = ("apt-get", "download", "--quiet", *self.packages)
+        try:
+            install(*download, cwd=folder)
+        except NotInstallable:  # a new machine has no list of packages yet
+            install("apt-get", "update", "--quiet")
+            install(*download, cwd=folder)
+        for package in folder.glob("*.deb"):
+            install("dpkg", "--extract", package, folder / "root")

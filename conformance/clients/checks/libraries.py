@@ -55,6 +55,41 @@ LIBRARIES = (
         "and get of a tree, glob, du, rm -r",
         fast=True,
     ),
+    Library(
+        "polars",
+        Pip("data", "polars"),
+        "polars_table",
+        "write, read, scan with filter and sink of Parquet, CSV, a partitioned data set",
+        makes_bucket=False,
+    ),
+    Library(
+        "deltalake",
+        Pip("data", "deltalake"),
+        "delta_table",
+        "two processes append 20 commits each at once and none is lost; delete, compact, checkpoint, vacuum",
+        makes_bucket=False,
+    ),
+    Library(
+        "pyiceberg",
+        Pip("data", "pyiceberg"),
+        "iceberg_table",
+        "create with a SQL catalog, partition, append, scan by filter, delete, read an older snapshot, purge",
+        makes_bucket=False,
+    ),
+    Library(
+        "lancedb",
+        Pip("data", "lancedb"),
+        "lance_table",
+        "create, search vectors, two writers at once, delete, update, read an older version, optimize, drop",
+        makes_bucket=False,
+    ),
+    Library(
+        "duckdb",
+        Pip("duckdb", "duckdb"),
+        "duck",
+        "httpfs: COPY to Parquet, CSV and a partitioned data set, read by glob and filter, glob, an absent file",
+        makes_bucket=False,
+    ),
 )
 
 
