@@ -242,6 +242,8 @@ def _query_converter(member: Member) -> Callable[[str], Any]:
 
 def _header_converter(member: Member) -> Callable[[bytes], Any]:
     shape = member.shape
+    if member.wire.lower() in quirks.ANY_CASE:
+        return lambda raw: decode_header(raw).upper()
     if shape.kind == "string" or member.name in quirks.TEXT_TIMESTAMPS:
         return decode_header
     if shape.kind == "list":

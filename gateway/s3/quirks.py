@@ -100,6 +100,15 @@ have none, and s3cmd sends none. https://docs.aws.amazon.com/AmazonS3/latest/API
 TEXT_TIMESTAMPS = frozenset({"Expires", "ResponseExpires"})
 """Timestamps of the model that are text here: AWS stores and returns ``Expires`` as it was sent, date or not."""
 
+ANY_CASE = frozenset(
+    {
+        *("x-amz-sdk-checksum-algorithm", "x-amz-checksum-algorithm"),
+        *("x-amz-checksum-type", "x-amz-checksum-mode"),
+    }
+)
+"""Headers whose values AWS takes in small letters too (https://github.com/versity/versitygw/issues/1116): minio-py
+sends them so."""
+
 LENIENT_DATES = frozenset(
     {
         "if-modified-since",

@@ -228,6 +228,17 @@ def test_a_part_of_another_algorithm_is_refused(s3: BaseClient, bucket: str) -> 
         s3.upload_part(Bucket=bucket, Key="key", UploadId=upload_id, PartNumber=1, Body=b"x", ChecksumAlgorithm="CRC32")
 
 
+def test_names_of_algorithms_in_small_letters(s3: BaseClient, bucket: str) -> None:
+    """minio-py writes them so."""
+    digest = base64.b64encode(zlib.crc32(b"body").to_bytes(4, "big")).decode()
+    s3.put_object(Bucket=bucket, Key="key", Body=b"body", ChecksumAlgorithm="crc32", ChecksumCRC32=digest)
+    assert s3.head_object(Bucket=bucket, Key="key", ChecksumMode="enabled")["ChecksumCRC32"] == digest
+    told = s3.create_multipart_upload(
+        Bucket=bucket, Key="parts", ChecksumAlgorithm="crc64nvme", ChecksumType="full_object"
+    )
+    assert (told["ChecksumAlgorithm"], told["ChecksumType"]) == ("CRC64NVME", "FULL_OBJECT")
+
+
 def test_a_copy_may_get_another_checksum(s3: BaseClient, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="key", Body=BODY, ChecksumAlgorithm="SHA1")
     told = s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/key", ChecksumAlgorithm="SHA256")

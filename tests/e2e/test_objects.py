@@ -219,6 +219,16 @@ def test_copy(s3: BaseClient, bucket: str) -> None:
     assert keys_of(s3, other) == ["copy"]
 
 
+def test_a_copy_without_annotations(s3: BaseClient, bucket: str) -> None:
+    """aws-cli 2 asks for it with every copy between keys."""
+    s3.put_object(Bucket=bucket, Key="key", Body=BODY)
+    for directive in ("EXCLUDE", "COPY"):
+        s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/key", AnnotationDirective=directive)
+        assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == BODY
+    with refused("InvalidArgument", 400):
+        s3.copy_object(Bucket=bucket, Key="other", CopySource=f"{bucket}/key", AnnotationDirective="REPLACE")
+
+
 def test_delete_many(s3: BaseClient, bucket: str) -> None:
     keys = [f"k/{number}" for number in range(30)] + ["a&b<c>", "é\U0001f600"]
     for key in keys:

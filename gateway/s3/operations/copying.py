@@ -55,6 +55,7 @@ async def copy_object(
     Key: str,
     CopySource: str,
     ACL: str | None = None,
+    AnnotationDirective: str | None = None,
     CacheControl: str | None = None,
     ChecksumAlgorithm: str | None = None,
     ContentDisposition: str | None = None,
@@ -100,6 +101,7 @@ async def copy_object(
     source = await open_source(call, CopySource, ExpectedSourceBucketOwner)
     replace_metadata = _replaces(MetadataDirective, "metadata")
     replace_tags = _replaces(TaggingDirective, "tagging")
+    _check_annotations(AnnotationDirective)
     if source.info.attributes.tags and not replace_tags:
         permit(
             call, version_action("s3:GetObjectTagging", source.version_id), source.bucket, source.info.key, source.info
@@ -151,6 +153,16 @@ async def copy_object(
         **expiration_member(bucket, info),
         **encryption_members(info.encryption, wanted.customer if wanted else None, context=True),
     }
+
+
+def _check_annotations(directive: str | None) -> None:
+    """Either directive is obeyed, as no object here has annotations; aws-cli 2 sends one with each copy."""
+    if directive not in (None, "COPY", "EXCLUDE"):
+        raise InvalidArgument(
+            "Unknown annotation directive.",
+            ArgumentName="x-amz-object-annotation-directive",
+            ArgumentValue=directive,
+        )
 
 
 def _replaces(directive: str | None, name: str) -> bool:
