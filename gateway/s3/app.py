@@ -181,7 +181,7 @@ class S3Door:
         if identity.principal is not None:
             visit.user = identity.principal.user_id
         visit.body = body = identity.payload.open(receive, visit.headers)
-        return await control.answer(self._core, visit.method, identity.principal, visit.headers, body)
+        return await control.answer(self._core, visit.method, head.raw_path, identity.principal, visit.headers, body)
 
     def _is_form(self, visit: Visit, scope: Scope) -> bool:
         """Whether a POST is a browser's form: it goes to a bucket, and to none of its sub-resources."""

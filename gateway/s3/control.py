@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gateway.access import authorize_tenant
 from gateway.s3.documents import verify_document
-from gateway.s3.errors import MalformedXML, MethodNotAllowed, NoSuchPublicAccessBlockConfiguration
+from gateway.s3.errors import MalformedXML, MethodNotAllowed, NoSuchPublicAccessBlockConfiguration, NotImplemented_
 from gateway.s3.model import operations
 from gateway.s3.operations.policies import block_from, block_members
 from gateway.s3.parse import decode_header
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 OPERATION = "AccountPublicAccessBlock"
 ACCOUNT = b"x-amz-account-id"
-PATH = b"/v20180820/configuration/publicAccessBlock"
+_ROOT = b"/v20180820/"
+PATH = _ROOT + b"configuration/publicAccessBlock"
 NAMESPACE = "http://awss3control.amazonaws.com/doc/2018-08-20/"
 MAX_DOCUMENT = 64 * 1024
 
@@ -36,13 +37,20 @@ _read = compile_document(_PUT)
 
 
 def is_control(raw_path: bytes, headers: Mapping[bytes, bytes]) -> bool:
-    return ACCOUNT in headers and raw_path == PATH
+    return ACCOUNT in headers and raw_path.startswith(_ROOT)
 
 
 async def answer(
-    core: Core, method: str, principal: Principal | None, headers: Mapping[bytes, bytes], body: RequestBody
+    core: Core,
+    method: str,
+    raw_path: bytes,
+    principal: Principal | None,
+    headers: Mapping[bytes, bytes],
+    body: RequestBody,
 ) -> Response:
-    """Serve a request that ``is_control``. Raises NotAllowed, MethodNotAllowed, MalformedXML, and what is not found."""
+    """Serve a request that ``is_control``. Raises NotImplemented, NotAllowed, MalformedXML, and what is not found."""
+    if raw_path != PATH:
+        raise NotImplemented_("S3 Control is served for the public access block of an account only")
     handler = _HANDLERS.get(method)
     if handler is None:
         raise MethodNotAllowed(Method=method, ResourceType="PUBLIC_ACCESS_BLOCK")

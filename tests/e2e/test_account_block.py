@@ -203,6 +203,22 @@ def test_what_is_refused(open_server: Server, tenant: tuple[str, Key], name: str
     assert content.endswith(b"</HostId></ErrorResponse>")
 
 
+def test_the_rest_of_s3_control_is_not_served(control: Callable[..., BaseClient]) -> None:
+    with refused("NotImplemented", 501):
+        control().list_access_points(AccountId="default")
+
+
+def test_narrowed_keys(open_server: Server, control: Callable[..., BaseClient], tenant: tuple[str, Key]) -> None:
+    name = unique("admin")
+    open_server.nexus("admin", "create-user", name, "--admin")
+    for option, value in (("--readonly", ()), ("--prefix", ("/somewhere",))):
+        key = Key.of(open_server.nexus("admin", "create-user-key", name, option, *value)["api_key"])
+        with refused("AccessDenied", 403):
+            control(key).put_public_access_block(AccountId=tenant[0], PublicAccessBlockConfiguration=ALL)
+        with refused("NoSuchPublicAccessBlockConfiguration", 404):
+            control(key).get_public_access_block(AccountId=tenant[0])
+
+
 def test_the_path_is_also_a_bucket_and_a_key(open_server: Server) -> None:
     s3 = open_server.s3()
     s3.create_bucket(Bucket="v20180820")
