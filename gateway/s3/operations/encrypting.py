@@ -64,7 +64,7 @@ def wanted_encryption(call: Call, bucket: Bucket, members: Mapping[str, Any]) ->
         return Wanted(Encryption(SSE_C, verifier=customer.new_verifier()), customer)
     _check_method(told, members)
     if told == SSE_KMS:
-        return Wanted(_kms(call, members, default))
+        return Wanted(_kms(members, default))
     if told == SSE_S3:
         return Wanted(BY_SERVER)
     if default is not None and default.kind == SSE_KMS and members.get("BucketKeyEnabled") is not None:
@@ -85,8 +85,7 @@ def _check_method(told: str | None, members: Mapping[str, Any]) -> None:
         )
 
 
-def _kms(call: Call, members: Mapping[str, Any], default: BucketEncryption | None) -> Encryption:
-    _check_signature(call)
+def _kms(members: Mapping[str, Any], default: BucketEncryption | None) -> Encryption:
     context = _context(members.get("SSEKMSEncryptionContext"))
     return Encryption(SSE_KMS, members.get("SSEKMSKeyId") or "", context, _bucket_key(members, default))
 
@@ -94,15 +93,6 @@ def _kms(call: Call, members: Mapping[str, Any], default: BucketEncryption | Non
 def _bucket_key(members: Mapping[str, Any], default: BucketEncryption | None) -> bool:
     told = members.get("BucketKeyEnabled")
     return bool(told) if told is not None else default is not None and default.bucket_key
-
-
-def _check_signature(call: Call) -> None:
-    if call.signature_version == "AWS":
-        raise InvalidArgument(
-            "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4.",
-            ArgumentName="Authorization",
-            ArgumentValue="null",
-        )
 
 
 def _context(text: str | None) -> str:

@@ -192,7 +192,8 @@ async def _look(
     """The object that a GET or HEAD means, the span it wants, the key it brings and the headers it gets."""
     name, key = members["Bucket"], members["Key"]
     bucket, info = await open_object(call, action, name, key, members["ExpectedBucketOwner"], members["VersionId"])
-    customer = reader_key(call, info, members)
+    if members["PartNumber"] is None:  # else whether there is such a part is told first
+        customer = reader_key(call, info, members)
     conditions = read_conditions(
         members["IfMatch"], members["IfNoneMatch"], members["IfModifiedSince"], members["IfUnmodifiedSince"]
     )
@@ -200,8 +201,6 @@ async def _look(
     result = object_members(bucket, info)
     if bucket.configs and members["VersionId"] is None:
         result.update(expiration_member(bucket, info))
-    if info.encryption is not None:
-        result.update(encryption_members(info.encryption, customer))
     span = ByteRange(0, info.content.size)
     wanted = parse_range(members["Range"]) if members["Range"] is not None else None
     checked = (members["ChecksumMode"] or "").upper() == "ENABLED"
@@ -209,6 +208,7 @@ async def _look(
         if members["Range"] is not None:
             raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
         span = await _part_span(call, info, members["PartNumber"], result, checked)
+        customer = reader_key(call, info, members)
     elif wanted is not None:
         found = resolve_range(wanted, info.content.size)
         if found is None:
@@ -217,6 +217,8 @@ async def _look(
         result["ContentRange"] = f"bytes {span.start}-{span.stop - 1}/{info.content.size}"
     if checked and span == (0, info.content.size) and "PartsCount" not in result:
         result.update(checksum_members(info.checksum))
+    if info.encryption is not None:
+        result.update(encryption_members(info.encryption, customer))
     result["ContentLength"] = span.stop - span.start
     result.update(_overrides(members))
     return bucket, info, span, customer, result
