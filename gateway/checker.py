@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from backends.base import Blob, BlobDamaged, BlobName, BlobNotFound, StoreError
-from gateway.catalog import audit, blobs
+from gateway.catalog import audit, blobs, encryption
 from gateway.catalog.base import Busy, Catalog, exclusively
 from gateway.collector import PATIENCE_SECONDS, RIGHT
 from gateway.errors import Overloaded
@@ -91,6 +91,9 @@ class Checker:
                 continue
             await self._check_rows(store, rehash, report)
             await self._check_store(store, report)
+            for scope, digest in await self._catalog.scan(encryption.blobs_without_keys, store.info.id, MAX_FINDINGS):
+                name = BlobName(scope, digest.hex())
+                await self._add(report, "damaged", store.info.id, name, "the key that wraps its key is lost")
             for scope, digest, size in await self._catalog.scan(audit.unreferenced, store.info.id, MAX_FINDINGS):
                 name = BlobName(scope, digest.hex())
                 await self._add(report, "orphan", store.info.id, name, f"{size} bytes that nothing names")

@@ -13,6 +13,12 @@ SOURCES = sorted([*ROOT.glob("gateway/**/*.py"), *ROOT.glob("backends/**/*.py"),
 DOORS = ("gateway.s3", "gateway.rpc")
 CORE = (
     "ahead",
+    "bodies",
+    "carrier",
+    "cutter",
+    "encryption",
+    "encryption_keys",
+    "sealing",
     "objects",
     "uploads",
     "buckets",
