@@ -29,7 +29,11 @@ BODY = """
   ([lifecycle.md](lifecycle.md)). Every class reads at once: nothing has to be restored.
 - A lifecycle rule that moves objects to a class without a store is refused with 501 `NotImplemented`, as nothing would
   ever come of it.
-- The copy of a multipart object keeps the source's ETag, because no byte is read within a store.
+- The copy of a multipart object keeps the source's ETag, because no byte is read within a store; a copy to SSE-KMS or
+  SSE-C gets another.
+- ETags under SSE-KMS and SSE-C are no MD5, as on AWS, and are the same for the same content under the same key.
+- Encryption ([encryption.md](encryption.md)): `aws:kms:dsse` is refused with 501 `NotImplemented`; SSE-C is taken over
+  plain HTTP, for TLS may end in front of the gateway, and is not blocked until a bucket blocks it.
 - No mount serves a path, or its store is not mounted: 404 `NoSuchBackend`. A store is full: 507
   `InsufficientCapacity`. SDKs repeat neither by themselves.
 """
