@@ -85,6 +85,12 @@ BUILT_IN: dict[str, BackendType] = {
         optional={"endpoint_url", "region_name", "access_key_id", "addressing_style"},
         secret={"secret_access_key", "session_token"},
     ),
+    "gcs": _cloud(
+        "gcs",
+        required={"bucket"},
+        optional={"project_id", "credentials_path", "endpoint"},
+        secret=set(),
+    ),
 }
 
 

@@ -26,3 +26,9 @@ def other_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Se
 def versity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with services.versity(tmp_path_factory.mktemp("versity")) as config:
         yield config
+
+
+@pytest.fixture(scope="session")
+def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with services.fake_gcs(tmp_path_factory.mktemp("gcs")) as config:
+        yield config

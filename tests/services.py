@@ -31,6 +31,7 @@ START_SECONDS = 60
 FETCH_SECONDS = 200.0
 """How long a test waits for a program that is not in the cache yet; less than a test may take."""
 VERSITY = "v1.8.0"
+FAKE_GCS = "v1.56.1"
 
 
 @contextmanager
@@ -167,7 +168,7 @@ def moto(folder: Path) -> Iterator[dict[str, str]]:
     url = f"http://127.0.0.1:{free_port()}"
     program = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", url.rsplit(":", 1)[1]]
     with serving(program, url, folder / "moto.log"):
-        yield s3_config(url, "testing", "testing", "blobs")
+        yield s3_config(url, "moto", "moto-secret", "blobs")
 
 
 @contextmanager
@@ -192,3 +193,42 @@ def versity(folder: Path) -> Iterator[dict[str, str]]:
     (folder / "sidecar").mkdir()
     with serving(command, f"http://{address}", folder / "versity.log"):
         yield s3_config(f"http://{address}", "versity", "versity-secret", "blobs")
+
+
+# -- Google Cloud Storage
+
+
+def gcs_client(url: str) -> Any:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    return storage.Client("project", AnonymousCredentials(), client_options={"api_endpoint": url})
+
+
+class GcsKeys:
+    """Keys, seen by Google's own client."""
+
+    def __init__(self, config: dict[str, str]) -> None:
+        self._bucket = gcs_client(config["endpoint"]).bucket(config["bucket"])
+        self._prefix = config["prefix"]
+
+    def keys(self) -> list[str]:
+        return [blob.name for blob in self._bucket.client.list_blobs(self._bucket, prefix=self._prefix)]
+
+    def put(self, key: str, content: bytes) -> None:
+        self._bucket.blob(key).upload_from_string(content)
+
+    def remove(self, key: str) -> None:
+        self._bucket.blob(key).delete()
+
+
+@contextmanager
+def fake_gcs(folder: Path) -> Iterator[dict[str, str]]:
+    """fake-gcs-server, in memory."""
+    program = go_binary("github.com/fsouza/fake-gcs-server", FAKE_GCS)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
+    with serving([*command, "-external-url", url, "-log-level", "error"], f"{url}/storage/v1/b", folder / "gcs.log"):
+        gcs_client(url).create_bucket("blobs")
+        yield {"bucket": "blobs", "endpoint": url}

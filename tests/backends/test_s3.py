@@ -127,8 +127,8 @@ async def test_credentials_may_come_from_the_surroundings(
     with pytest.raises(StoreMisconfigured, match="no credentials for S3: give access_key_id"):
         await store.probe()  # type: ignore[attr-defined]
     await store.close()
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "moto")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "moto-secret")
     s3._session.cache_clear()
     store = open_store("s3", bare)
     await store.probe()  # type: ignore[attr-defined]
