@@ -26,6 +26,7 @@ from gateway.collector import Collector, run_forever
 from gateway.content import ContentStore
 from gateway.core import Core
 from gateway.encryption_keys import EncryptionKeys
+from gateway.files import Files
 from gateway.generation import Generation
 from gateway.identity import Users
 from gateway.kms.aws import AwsKms
@@ -130,6 +131,7 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
             content=content,
             buckets=Buckets(catalog, names, settings.region, settings.default_ownership),
             objects=objects,
+            files=Files(catalog, names, content, objects),
             uploads=Uploads(catalog, names, content, keys, limits),
             users=Users(catalog, master_key),
             keyring=KeyRing(catalog, generation, master_key),

@@ -11,6 +11,7 @@ from gateway.checker import Checker, StoreStats
 from gateway.collector import Collector
 from gateway.content import ContentStore
 from gateway.encryption_keys import EncryptionKeys
+from gateway.files import Files
 from gateway.identity import Users
 from gateway.kms.local import LocalKms
 from gateway.lifecycle.worker import LifecycleWorker
@@ -31,6 +32,7 @@ class Core:
     content: ContentStore
     buckets: Buckets
     objects: Objects
+    files: Files
     uploads: Uploads
     users: Users
     keyring: KeyRing

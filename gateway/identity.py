@@ -9,7 +9,7 @@ import time
 from gateway.auth.credentials import MasterKey, NewKey, mint
 from gateway.catalog import identity as verbs
 from gateway.catalog.base import Catalog
-from gateway.errors import BadRequest, UserNotFound
+from gateway.errors import BadRequest, KeyNotFound, UserNotFound
 from gateway.types import ApiKey, User
 
 DEFAULT_TENANT = "default"
@@ -81,6 +81,20 @@ class Users:
 
     async def list_keys(self, user_id: str | None = None) -> list[ApiKey]:
         return await self._catalog.scan(verbs.list_keys, user_id)
+
+    async def get_key(self, key_id: str) -> ApiKey:
+        """Raises KeyNotFound."""
+        found = await self._catalog.read(verbs.find_key, key_id)
+        if found is None:
+            raise KeyNotFound(key_id)
+        return found.key
+
+    async def update_key(self, key_id: str, expires_at: int | None, is_admin: bool | None, name: str | None) -> None:
+        """Change what is not None of a key, or whether its user is an admin.
+
+        Raises KeyNotFound, and BadRequest where nobody would be left to administer.
+        """
+        await self._catalog.write(verbs.update_key, key_id, expires_at, is_admin, name, _now())
 
     async def revoke_key(self, key_id: str) -> None:
         """End both uses of a key at once, on every worker. Raises KeyNotFound."""

@@ -60,6 +60,15 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class Staged:
+    """A body that is stored and has no name yet."""
+
+    new: NewObject
+    stored: Stored
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
 class ReadRange:
     """What part of an object is wanted: resolved against its size when that is known."""
 
@@ -174,6 +183,35 @@ class Objects:
 
         Everything that can be refused early is, before the body is read.
         """
+        staged = await self.stage(
+            bucket,
+            key,
+            source,
+            attributes,
+            checks,
+            owner_id=owner_id,
+            acl=acl,
+            lock=lock,
+            wanted=wanted,
+            conditions=conditions,
+        )
+        return await self._name(staged.new, staged.stored, staged.snapshot)
+
+    async def stage(
+        self,
+        bucket: Bucket,
+        key: str,
+        source: Source,
+        attributes: Attributes,
+        checks: Checks,
+        *,
+        owner_id: str,
+        acl: Acl | None = None,
+        lock: Lock | None = None,
+        wanted: Wanted | None = None,
+        conditions: WriteConditions = UNCONDITIONAL,
+    ) -> Staged:
+        """The first half of a put: the body is stored, and has yet to be named."""
         check_key(key)
         snapshot = await self._names.current()
         store = snapshot.writable(bucket, key, attributes.storage_class)
@@ -195,7 +233,7 @@ class Objects:
             lock=lock,
             encryption=domain.encryption if domain else None,
         )
-        return await self._name(new, stored, snapshot)
+        return Staged(new, stored, snapshot)
 
     async def _place(self, store: OpenStore, bucket: Bucket, wanted: Wanted | None) -> tuple[str, Domain | None]:
         """The scope of new content, and what encrypts it. Raises KmsError."""
@@ -248,18 +286,20 @@ class Objects:
         lock: Lock | None = None,
         wanted: Wanted | None = None,
         source_key: CustomerKey | None = None,
+        limit: int | None = None,
         source_conditions: ReadConditions,
         conditions: WriteConditions = UNCONDITIONAL,
     ) -> ObjectInfo:
         """Copy an object; within a store and a domain of encryption no byte moves.
 
         ``attributes`` None keeps the source's; ``source_key`` is the key of one that is encrypted with a customer's.
-        Raises EntityTooLarge for a source over the limit of a single copy, PreconditionFailed, KmsError.
+        Raises EntityTooLarge for a source over the limit, else that of S3's single copy; PreconditionFailed, KmsError.
         """
         check_key(key)
         check_copy_source(source_conditions, source.etag, source.modified_at)
-        if source.size > self._max_copy:
-            raise EntityTooLarge(source.size, self._max_copy)
+        limit = self._max_copy if limit is None else limit
+        if source.size > limit:
+            raise EntityTooLarge(source.size, limit)
         attributes = source.attributes if attributes is None else attributes
         snapshot = await self._names.current()
         store = snapshot.writable(bucket, key, attributes.storage_class)
@@ -308,7 +348,7 @@ class Objects:
         snapshot: Snapshot,
     ) -> ObjectInfo:
         """A copy between stores or scopes: a real upload, which keeps the parts, and the ETag where it may."""
-        stored = await self._content.store(body, store, scope, Checks(limit=self._max_copy), domain)
+        stored = await self._content.store(body, store, scope, Checks(limit=source.size), domain)
         if not source.parts and not _hides_md5(source.encryption) and stored.md5.hex() != source.etag:
             await self._content.abandon(stored.store, stored.scope, stored.blocks)
             raise ContentUnavailable("the source's bytes do not match its ETag")

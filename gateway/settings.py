@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     content_threads: int = Field(8, ge=1)
     buffer_blocks: int = Field(16, ge=1)
 
+    rpc_max_body: int = Field(256 * MIB, ge=1024 * 1024)
+    """Largest body of one RPC call, and most bytes of such bodies in the memory of a worker."""
+
     log_delivery_seconds: float = Field(300.0, gt=0)
     """How often each worker writes the access logs of buckets that keep one."""
 

@@ -133,6 +133,33 @@ def find_key(key_id: str) -> Program[SecretRow | None]:
     return SecretRow(_key(row[:8]), row[8], row[9], _user(row[10:]))
 
 
+def update_key(key_id: str, expires_at: int | None, is_admin: bool | None, name: str | None, now: int) -> Program[None]:
+    """Change what is not None. Raises KeyNotFound, and BadRequest for the last admin who has a key."""
+    rows = yield "SELECT user_id FROM api_keys WHERE id = ?", (key_id,)
+    if not rows:
+        raise KeyNotFound(key_id)
+    if expires_at is not None:
+        yield "UPDATE api_keys SET expires_at = ? WHERE id = ?", (expires_at, key_id)
+    if name is not None:
+        yield "UPDATE api_keys SET name = ? WHERE id = ?", (name, key_id)
+    if is_admin is not None:
+        if not is_admin:
+            yield from _check_other_admin(rows[0][0], now)
+        yield "UPDATE users SET is_admin = ? WHERE id = ?", (int(is_admin), rows[0][0])
+    yield BUMP
+
+
+def _check_other_admin(user_id: str, now: int) -> Program[None]:
+    others = yield (
+        "SELECT 1 FROM users AS u JOIN api_keys AS k ON k.user_id = u.id WHERE u.is_admin = 1 AND u.disabled = 0"
+        " AND u.id <> ? AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?) AND k.readonly = 0"
+        " AND k.prefixes = '[]' LIMIT 1",
+        (user_id, now),
+    )
+    if not others:
+        raise BadRequest("the last admin key cannot be demoted", "is_admin", "false")
+
+
 def revoke_key(key_id: str, now: int) -> Program[None]:
     """Raises KeyNotFound."""
     if not (yield "SELECT 1 FROM api_keys WHERE id = ?", (key_id,)):

@@ -14,7 +14,7 @@ FEW, MANY = 2, 1000
 """Rows fetched after a seek, and at most at once while keys rather than common prefixes come."""
 
 _COLUMNS = "key, size, etag, modified_at, storage_class, owner_id, checksum_algorithm, checksum_type"
-_OBJECTS = f"SELECT {_COLUMNS} FROM objects WHERE bucket_id = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+_OBJECTS = "SELECT {0} FROM objects WHERE bucket_id = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
 _UPLOADS = (
     "SELECT key, id, initiated_at, owner_id, attributes, checksum_algorithm, checksum_type FROM uploads"
     " WHERE completed_at IS NULL AND bucket_id = ? AND (key, id) > (?, ?) AND key < ? ORDER BY key, id LIMIT ?"
@@ -53,30 +53,36 @@ def successor(prefix: bytes) -> bytes:
     return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else END
 
 
-def list_objects(bucket_id: int, prefix: bytes, delimiter: bytes, after: bytes, limit: int) -> Program[Page]:
+def list_objects(
+    bucket_id: int, prefix: bytes, delimiter: bytes, after: bytes, limit: int, columns: str = _COLUMNS
+) -> Program[Page]:
     """Keys with ``prefix`` past ``after``, at most ``limit`` of keys and common prefixes together.
 
-    ``after`` is exclusive; when it is itself a common prefix, all that this rolls up is past.
+    ``after`` is exclusive; when it is itself a common prefix, all that this rolls up is past. The first of ``columns``
+    is the key.
     """
+    objects = _OBJECTS.format(columns)
     start, end = max(prefix, after + b"\0" if after else b""), successor(prefix)
     if delimiter and after.startswith(prefix) and after.endswith(delimiter):
         cut = after.find(delimiter, len(prefix)) + len(delimiter)
         if cut == len(after) and cut > len(prefix):
             start = successor(after)
     if not delimiter:
-        found = yield _OBJECTS, (bucket_id, start, end, limit + 1)
+        found = yield objects, (bucket_id, start, end, limit + 1)
         page = found[:limit]
         return Page(page, [], len(found) > limit, page[-1][0] if page else b"")
-    return (yield from _rolled_up(bucket_id, prefix, delimiter, start, end, limit))
+    return (yield from _rolled_up(objects, bucket_id, prefix, delimiter, start, end, limit))
 
 
-def _rolled_up(bucket_id: int, prefix: bytes, delimiter: bytes, start: bytes, end: bytes, limit: int) -> Program[Page]:
+def _rolled_up(
+    objects: str, bucket_id: int, prefix: bytes, delimiter: bytes, start: bytes, end: bytes, limit: int
+) -> Program[Page]:
     rows: list[Row] = []
     prefixes: list[bytes] = []
     last = b""
     fetch = FEW
     while start < end:
-        found = yield _OBJECTS, (bucket_id, start, end, fetch)
+        found = yield objects, (bucket_id, start, end, fetch)
         rolled = None
         for row in found:
             key: bytes = row[0]

@@ -14,6 +14,8 @@ OBJECT = (
     " version, parts, acl, version_id, lock_mode, lock_until, legal_hold, encryption"
 )
 """The columns that ``objects`` and ``versions`` share."""
+FILE = f"key, {OBJECT}"
+"""The same for a listing, whose rows begin with the key."""
 PART = "number, store_id, scope, size, digest, manifest_id, etag, modified_at, checksum_algorithm, checksum_value"
 UPLOAD = (
     "id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, checksum_algorithm, checksum_type, acl,"
@@ -56,6 +58,11 @@ def object_info(row: tuple[Any, ...], is_marker: bool = False) -> ObjectInfo:
         is_marker,
         encryption.load(sealed),
     )
+
+
+def file_info(row: tuple[Any, ...]) -> ObjectInfo:
+    """What a listing by ``FILE`` found."""
+    return object_info(row[1:])
 
 
 def lock(mode: str | None, until: int | None, legal_hold: int | None) -> Lock | None:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
+import asyncio
 import json
 import logging
-import types
-import typing
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 from gateway.core import Core
-from gateway.rpc import encryption as _encryption  # noqa: F401  (importing it fills the method table)
-from gateway.rpc.errors import (
-    ACCESS_DENIED,
-    BAD_PARAMETERS,
-    INVALID_REQUEST,
-    NO_METHOD,
-    PARSE,
-    RpcError,
-    to_rpc_error,
-)
-from gateway.rpc.methods import METHODS, Method
+from gateway.rpc import all_methods  # noqa: F401  (importing it fills the method table)
+from gateway.rpc.body import Budget, declared_size, read_call
+from gateway.rpc.errors import ACCESS_DENIED, INTERNAL, INVALID_REQUEST, NO_METHOD, RpcError, to_rpc_error
+from gateway.rpc.methods import METHODS
+from gateway.rpc.parameters import check
+from gateway.rpc.tree import Facts, Tree
+from gateway.rpc.values import Message, encode
 from gateway.types import Principal
 
 Scope = MutableMapping[str, Any]
@@ -29,7 +23,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PREFIX = "/api/nfs/"
-MAX_BODY = 8 * 1024 * 1024
 
 log = logging.getLogger("nexus.rpc")
 
@@ -39,6 +32,7 @@ class RpcDoor:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._budget = Budget(core.settings.rpc_max_body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -47,7 +41,7 @@ class RpcDoor:
         elif path == "/api/auth/whoami":
             await self._whoami(scope, send)
         elif path == PREFIX + "status":
-            await _answer(send, 200, {"status": "running", "service": "nexus-rpc", "methods": sorted(METHODS)})
+            await _answer(send, 200, _STATUS | {"methods": sorted(METHODS)})
         else:
             await self._call(path.removeprefix(PREFIX), scope, receive, send)
 
@@ -78,78 +72,56 @@ class RpcDoor:
             principal = await self._principal(scope)
             if principal is None:
                 raise RpcError(ACCESS_DENIED, "a valid API key is needed")
-            call = _parse(await _body(receive))
-            call_id = call.get("id")
-            if call.get("method", name) != name:
-                raise RpcError(INVALID_REQUEST, "the method in the body is not the one in the URL")
-            method = METHODS.get(name)
-            if method is None:
-                raise RpcError(NO_METHOD, f"no method {name!r}")
-            parameters = _check(method, call.get("params") or {})
-            answer = {"result": await method(self._core, principal, **parameters)}
+            limit = declared_size(scope["headers"], self._core.settings.rpc_max_body)
+            async with self._budget.take(limit):
+                call = await read_call(receive, limit)
+                call_id = _id_of(call)
+                result = await _run(name, call, Tree(self._core, principal, _facts(scope)))
+                del call
+            message = await encode({"jsonrpc": "2.0", "id": call_id, "result": result})
         except Exception as error:
-            told = to_rpc_error(error)
-            if told.message == "internal error":
-                log.error("%s failed", name, exc_info=error)
-            answer = {"error": {"code": told.code, "message": told.message}}
-            if told.data is not None:
-                answer["error"]["data"] = told.data
-        await _answer(send, 200, {"jsonrpc": "2.0", "id": call_id, **answer})
+            message = await encode({"jsonrpc": "2.0", "id": call_id, "error": _told(name, error)})
+        await _send(receive, send, 200, message)
 
 
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        call = json.loads(body or b"{}")
-    except ValueError:
-        raise RpcError(PARSE, "the body is not JSON") from None
-    if not isinstance(call, dict):
-        raise RpcError(INVALID_REQUEST, "the body is not a JSON object")
-    return call
+async def _run(name: str, call: dict[str, Any], tree: Tree) -> Any:
+    if call.get("method", name) != name:
+        raise RpcError(INVALID_REQUEST, "the method in the body is not the one in the URL")
+    method = METHODS.get(name)
+    if method is None:
+        raise RpcError(NO_METHOD, f"no method {name!r}")
+    params = call.get("params")
+    return await method(tree, **check(method.declared, {} if params is None else params))
 
 
-def _check(method: Method, given: Any) -> dict[str, Any]:
-    """The parameters of a call, each known, present where it must be, and of its type."""
-    if not isinstance(given, dict):
-        raise RpcError(BAD_PARAMETERS, "params is not a JSON object")
-    hints = typing.get_type_hints(method)
-    declared = {
-        name: parameter
-        for name, parameter in inspect.signature(method).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    for name in given.keys() - declared.keys():
-        raise RpcError(BAD_PARAMETERS, f"unknown parameter {name!r}")
-    for name, parameter in declared.items():
-        if name not in given and parameter.default is parameter.empty:
-            raise RpcError(BAD_PARAMETERS, f"parameter {name!r} is missing")
-        if name in given and not _fits(given[name], hints[name]):
-            raise RpcError(BAD_PARAMETERS, f"parameter {name!r} has the wrong type")
-    return given
+def _id_of(call: dict[str, Any]) -> Any:
+    found = call.get("id")
+    if found is not None and not isinstance(found, str | int | float):
+        raise RpcError(INVALID_REQUEST, "the id of a call is a text or a number")
+    return found
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return any(_fits(value, each) for each in typing.get_args(hint))
-    kind = typing.get_origin(hint) or hint
-    if kind is list:
-        return isinstance(value, list) and all(_fits(each, typing.get_args(hint)[0]) for each in value)
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+def _told(name: str, error: Exception) -> dict[str, Any]:
+    told = to_rpc_error(error)
+    if told.code == INTERNAL:
+        log.error("%s failed", name, exc_info=error)
+    answer: dict[str, Any] = {"code": told.code, "message": told.message}
+    return answer if told.data is None else answer | {"data": told.data}
 
 
-async def _body(receive: Receive) -> bytes:
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise RpcError(PARSE, "the request ended early")
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > MAX_BODY:
-            raise RpcError(INVALID_REQUEST, f"a call has at most {MAX_BODY} bytes")
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+def _facts(scope: Scope) -> Facts:
+    agent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), None)
+    return Facts((scope.get("client") or ("",))[0], scope.get("scheme") == "https", agent)
+
+
+_STATUS = {
+    "status": "running",
+    "service": "nexus-rpc",
+    "version": "1.0",
+    "backend": {"type": "gateway", "location": None},
+    "metadata": {"type": "catalog"},
+}
+"""What anybody may know: nothing of disks and hosts."""
 
 
 async def _answer(send: Send, status: int, answer: dict[str, Any]) -> None:
@@ -157,3 +129,35 @@ async def _answer(send: Send, status: int, answer: dict[str, Any]) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _send(receive: Receive, send: Send, status: int, message: Message) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % message.length)]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if isinstance(message.pieces[0], bytes) and len(message.pieces) == 1:
+        await send({"type": "http.response.body", "body": message.pieces[0]})
+        return
+    await stream(receive, send, aiter(message))
+
+
+async def stream(receive: Receive, send: Send, chunks: AsyncIterator[bytes]) -> None:
+    """Send chunk by chunk, until the end or until the client is gone (``send`` alone would not tell)."""
+    departure: asyncio.Task[None] | None = None
+    try:
+        async for chunk in chunks:
+            if departure is not None and departure.done():
+                return
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if departure is None:
+                departure = asyncio.create_task(_departure(receive))
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        if departure is not None:
+            departure.cancel()
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
+
+
+async def _departure(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -7,7 +7,11 @@ from typing import Any
 from gateway import errors as domain
 
 PARSE, INVALID_REQUEST, NO_METHOD, BAD_PARAMETERS, INTERNAL = -32700, -32600, -32601, -32602, -32603
-NOT_FOUND, EXISTS, ACCESS_DENIED, FORBIDDEN, VALIDATION = -32000, -32001, -32003, -32004, -32005
+NOT_FOUND, EXISTS, INVALID_PATH, ACCESS_DENIED, FORBIDDEN = -32000, -32001, -32002, -32003, -32004
+VALIDATION, CONFLICT = -32005, -32006
+
+ABSENT = "(file does not exist)"
+"""What stands for the ETag of a file that is not there."""
 
 
 class RpcError(Exception):
@@ -20,13 +24,33 @@ class RpcError(Exception):
         self.data = data
 
 
+def not_found(path: str) -> RpcError:
+    return RpcError(NOT_FOUND, f"File not found: {path}", {"path": path})
+
+
+def exists(path: str) -> RpcError:
+    return RpcError(EXISTS, f"File exists: {path}", {"path": path})
+
+
+def conflict(path: str, expected: str, current: str) -> RpcError:
+    """The file is not what the caller thought it is."""
+    message = f"Conflict at {path}: expected ETag {expected}, found {current}"
+    return RpcError(CONFLICT, message, {"path": path, "expected_etag": expected, "current_etag": current})
+
+
 _CODES: dict[type[domain.GatewayError], int] = {
     domain.NotAllowed: FORBIDDEN,
     domain.ReadOnlyMount: FORBIDDEN,
+    domain.ObjectLocked: FORBIDDEN,
+    domain.CustomerKeyNeeded: FORBIDDEN,
+    domain.KmsDenied: FORBIDDEN,
+    domain.KeyTooLong: INVALID_PATH,
     domain.BadRequest: VALIDATION,
     domain.BadBucketName: VALIDATION,
     domain.BadMount: VALIDATION,
     domain.MountExists: VALIDATION,
+    domain.BucketNotEmpty: VALIDATION,
+    domain.EntityTooLarge: VALIDATION,
     domain.Overloaded: VALIDATION,
     domain.KmsKeyExists: EXISTS,
     domain.KmsKeyNotFound: NOT_FOUND,
@@ -39,15 +63,19 @@ _CODES: dict[type[domain.GatewayError], int] = {
     domain.UserNotFound: NOT_FOUND,
     domain.KeyNotFound: NOT_FOUND,
 }
+_UNTOLD: dict[type[domain.GatewayError], str] = {
+    domain.CustomerKeyNeeded: "The file is encrypted with a customer's key, which only S3 requests can bring.",
+    domain.ObjectLocked: "A retention or a legal hold protects the file.",
+}
+"""What to say where the error itself says nothing."""
 
 
 def to_rpc_error(error: Exception) -> RpcError:
     """The RPC error that tells of any exception; an internal one for what was not raised on purpose."""
     if isinstance(error, RpcError):
         return error
-    for kind in type(error).__mro__:
-        if kind in _CODES:
-            return RpcError(_CODES[kind], str(error))
-    if isinstance(error, domain.GatewayError):
-        return RpcError(INTERNAL, str(error))
-    return RpcError(INTERNAL, "internal error")
+    if not isinstance(error, domain.GatewayError):
+        return RpcError(INTERNAL, "internal error")
+    message = str(error) or _UNTOLD.get(type(error), type(error).__name__)
+    code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), INTERNAL)
+    return RpcError(code, message)

@@ -1,0 +1,190 @@
+"""Objects as files: what the Nexus door asks of the core beyond what S3 has.
+
+A file's content hash is the SHA-256 of its bytes, and of the list of its blocks' digests where it has several blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from backends.base import StoreError, StoreFull
+from gateway.catalog import files as verbs
+from gateway.catalog import listing
+from gateway.catalog.base import Catalog, Prelude
+from gateway.catalog.blobs import Claim, ClaimLost
+from gateway.catalog.rows import FILE, file_info
+from gateway.conditions import ReadConditions, WriteConditions
+from gateway.content import ContentStore, Stored
+from gateway.encryption import SSE_C, Encryption, Wanted, check_reader
+from gateway.errors import (
+    ContentUnavailable,
+    MountsChanged,
+    ObjectNotFound,
+    Overloaded,
+    PreconditionFailed,
+    StorageFull,
+)
+from gateway.names import Names
+from gateway.objects import ATTEMPTS, Objects, Staged, still_there
+from gateway.types import Bucket, Content, ObjectInfo
+from gateway.versioning import versioning_of
+
+MAX_METADATA = 2048
+"""S3's limit for the user metadata of an object: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html"""
+MAX_HASHES = 20_000
+LATEST = 2**62
+
+
+class Files:
+    """Files over objects. Callers are authorised before they come here."""
+
+    def __init__(self, catalog: Catalog, names: Names, content: ContentStore, objects: Objects) -> None:
+        self._catalog = catalog
+        self._names = names
+        self._content = content
+        self._objects = objects
+        self._hashes: dict[Content, str] = {}
+        """Of contents whose hash has to be looked up; a content never changes."""
+
+    # -- content hashes
+
+    async def hash(self, info: ObjectInfo) -> str:
+        return (await self.hashes([info]))[0]
+
+    async def hashes(self, infos: Sequence[ObjectInfo]) -> list[str]:
+        """The content hashes of several files; S3's ETag of one under a customer's key, which tells nothing."""
+        unknown = {info.content for info in infos if _is_long(info.content) and info.content not in self._hashes}
+        if unknown:
+            contents = list(unknown)
+            found = zip(contents, await self._catalog.scan(verbs.hash_contents, contents), strict=True)
+            if len(self._hashes) > MAX_HASHES:
+                self._hashes.clear()
+            self._hashes.update(found)
+        return [self._shown_hash(info) for info in infos]
+
+    def _shown_hash(self, info: ObjectInfo) -> str:
+        if info.encryption is not None and info.encryption.kind == SSE_C:
+            return info.etag
+        return self._hashes[info.content] if _is_long(info.content) else info.content.digest or verbs.NOTHING
+
+    # -- listing and versions
+
+    async def page(
+        self, bucket: Bucket, prefix: str, delimiter: str, after: str, limit: int
+    ) -> tuple[list[ObjectInfo], list[str], str | None]:
+        """A page of files and of the common prefixes among them, and what to continue after if there is more."""
+        page = await self._catalog.scan(
+            listing.list_objects, bucket.id, prefix.encode(), delimiter.encode(), after.encode(), limit, FILE
+        )
+        infos = [file_info(row) for row in page.rows]
+        return infos, [found.decode() for found in page.prefixes], page.last.decode() if page.truncated else None
+
+    async def versions(self, bucket: Bucket, key: str, limit: int) -> list[ObjectInfo]:
+        """The versions of a key that have content, the latest first."""
+        return await self._catalog.scan(verbs.numbered_versions, bucket.id, key, LATEST, limit)
+
+    async def version(self, bucket: Bucket, key: str, number: int) -> ObjectInfo:
+        """One of them by its number. Raises ObjectNotFound."""
+        found = await self._catalog.scan(verbs.numbered_versions, bucket.id, key, number + 1, 1)
+        if not found or found[0].version != number:
+            raise ObjectNotFound(bucket.name, key)
+        return found[0]
+
+    # -- changing
+
+    async def set_metadata(self, bucket: Bucket, key: str, changes: Mapping[str, str | None]) -> None:
+        """Set user metadata, and remove that with None. In a versioned bucket this makes a version, else it does not.
+
+        Raises ObjectNotFound, BadRequest, ReadOnlyMount, Overloaded.
+        """
+        if versioning_of(bucket) is None:
+            snapshot = await self._names.current()
+            snapshot.table.resolve_writable(f"/{bucket.name}/{key}")
+            await self._catalog.write(verbs.change_metadata, bucket, key, changes, MAX_METADATA)
+            return
+        for _ in range(ATTEMPTS):
+            info = await self._objects.find(bucket, key)
+            merged = verbs.merge_metadata(info.attributes.metadata, changes, MAX_METADATA)
+            try:
+                await self._objects.copy(
+                    info,
+                    bucket,
+                    bucket,
+                    key,
+                    owner_id=info.owner_id,
+                    acl=info.acl,
+                    attributes=replace(info.attributes, metadata=merged),
+                    algorithm=None,
+                    wanted=kept(info.encryption),
+                    source_conditions=ReadConditions(),
+                    conditions=WriteConditions(if_match=info.etag, if_match_modified_at=info.modified_at),
+                )
+                return
+            except PreconditionFailed:
+                continue  # somebody wrote meanwhile: merge into what is there now
+        raise Overloaded("the file keeps changing")
+
+    async def put_all(self, staged: Sequence[Staged]) -> list[ObjectInfo]:
+        """Name several bodies, all or none; what was stored is left to the collector where that fails."""
+        try:
+            await self._make_durable([each.stored for each in staged])
+            return await self._name_all(list(staged))
+        except StorageFull:
+            raise
+        except BaseException:
+            await self.abandon(staged)
+            raise
+
+    async def abandon(self, staged: Sequence[Staged]) -> None:
+        """Leave bodies that will have no name to the collector."""
+        for each in staged:
+            await self._content.abandon(each.stored.store, each.stored.scope, each.stored.blocks)
+
+    async def _name_all(self, staged: list[Staged]) -> list[ObjectInfo]:
+        for _ in range(ATTEMPTS):
+            try:
+                files = [
+                    verbs.ToName(each.new, each.stored.blocks, Claim(each.snapshot.generation, each.stored.epoch))
+                    for each in staged
+                ]
+                return await self._catalog.write(verbs.put_all, files)
+            except MountsChanged:
+                for index, each in enumerate(staged):
+                    snapshot, bucket = await still_there(self._names, each.new, each.stored.store)
+                    staged[index] = Staged(replace(each.new, bucket=bucket), each.stored, snapshot)
+            except ClaimLost:
+                for each in staged:
+                    await self._content.reclaim(each.stored)
+                await self._make_durable([each.stored for each in staged])
+        raise Overloaded("the configuration keeps changing")
+
+    async def _make_durable(self, stored: Sequence[Stored]) -> None:
+        """Do what the catalog's writer would do before it names each of them, each kind at once."""
+        waiting: dict[object, list[Prelude]] = {}
+        for each in stored:
+            if each.prelude is not None:
+                waiting.setdefault(each.prelude.act, []).append(each.prelude)
+        try:
+            for preludes in waiting.values():
+                await self._content.run(preludes[0].act, [prelude.item for prelude in preludes])
+        except StoreFull as error:
+            raise StorageFull(str(error)) from error
+        except StoreError as error:
+            raise ContentUnavailable(str(error)) from error
+        for each in stored:
+            each.prelude = None
+
+
+def kept(encryption: Encryption | None) -> Wanted | None:
+    """What asks to encrypt as something is: what is made of an encrypted file is no less so.
+
+    Raises CustomerKeyNeeded.
+    """
+    check_reader(encryption, None)
+    return None if encryption is None else Wanted(encryption)
+
+
+def _is_long(content: Content) -> bool:
+    """Whether a content's hash is not in its row."""
+    return content.manifest_id is not None or (content.sealed and content.digest is not None)
