@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from tests.e2e.harness import Server, unique
+from tests.e2e.harness import Key, Server, unique
+from tests.e2e.rpc import Rpc
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +59,26 @@ def client(server: Server) -> Iterator[Callable[..., BaseClient]]:
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def rpc_as(server: Server) -> Iterator[Callable[..., Rpc]]:
+    """Makes callers of the Nexus door by their keys, the admin's where none is told; closed after the test."""
+    made: list[Rpc] = []
+
+    def make(key: Key | None = None, server: Server = server) -> Rpc:
+        made.append(Rpc(server, key))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def rpc(rpc_as: Callable[..., Rpc]) -> Rpc:
+    """The admin as a caller of the Nexus door."""
+    return rpc_as()
 
 
 @pytest.fixture
