@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -104,6 +105,15 @@ def find(backend_type: str) -> BackendType:
             return kind
     known = sorted(set(BUILT_IN) | {entry.name for entry in entry_points(group="nexus.backends")})
     raise StoreMisconfigured(f"unknown backend type {backend_type!r}; there are {', '.join(known)}")
+
+
+def kinds() -> dict[str, BackendType]:
+    """Every backend type there is, by name; what an installed package offers and cannot be loaded is left out."""
+    found = dict(BUILT_IN)
+    for entry in entry_points(group="nexus.backends"):
+        with contextlib.suppress(StoreMisconfigured, ImportError, AttributeError):
+            found.setdefault(entry.name, find(entry.name))
+    return dict(sorted(found.items()))
 
 
 def check(backend_type: str, config: Mapping[str, str]) -> BackendType:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.registry import identity as store_identity
+from backends.registry import kinds as store_kinds
 from backends.registry import mask as store_mask
 from backends.registry import open_store
 from gateway.auth.credentials import MasterKey, load_master_key
@@ -38,11 +39,12 @@ from gateway.lifecycle import worker as lifecycle
 from gateway.lifecycle.mover import Mover
 from gateway.lifecycle.worker import LifecycleWorker
 from gateway.log_delivery import LogDelivery
-from gateway.names import Mounts, Names, StoreFactory
+from gateway.names import Mounts, Names, StoreFactory, StoreKind
 from gateway.objects import Objects
 from gateway.rpc.app import RpcDoor
 from gateway.s3.app import S3Door
 from gateway.s3.hosts import Domains
+from gateway.saved_mounts import SavedMounts
 from gateway.settings import Settings
 from gateway.uploads import Limits, Uploads
 
@@ -70,6 +72,10 @@ def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
         mask=store_mask,
         seal=seal,
         unseal=unseal,
+        kinds=lambda: [
+            StoreKind(name, tuple(sorted(kind.required)), tuple(sorted(kind.optional - kind.required)))
+            for name, kind in store_kinds().items()
+        ],
         is_near=lambda store: store.device == os.stat(settings.data_dir).st_dev,
     )
 
@@ -115,19 +121,21 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
         max_part=settings.max_put_size,
         max_object=settings.max_object_size,
     )
+    mounts = Mounts(
+        catalog,
+        names,
+        factory,
+        block_size=settings.block_size,
+        region=settings.region,
+        ownership=settings.default_ownership,
+    )
     try:
         yield Core(
             settings=settings,
             catalog=catalog,
             names=names,
-            mounts=Mounts(
-                catalog,
-                names,
-                factory,
-                block_size=settings.block_size,
-                region=settings.region,
-                ownership=settings.default_ownership,
-            ),
+            mounts=mounts,
+            saved_mounts=SavedMounts(catalog, mounts, factory),
             content=content,
             buckets=Buckets(catalog, names, settings.region, settings.default_ownership),
             objects=objects,

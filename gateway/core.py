@@ -17,6 +17,7 @@ from gateway.kms.local import LocalKms
 from gateway.lifecycle.worker import LifecycleWorker
 from gateway.names import Mounts, Names
 from gateway.objects import Objects
+from gateway.saved_mounts import SavedMounts
 from gateway.settings import Settings
 from gateway.uploads import Uploads
 
@@ -29,6 +30,7 @@ class Core:
     catalog: Catalog
     names: Names
     mounts: Mounts
+    saved_mounts: SavedMounts
     content: ContentStore
     buckets: Buckets
     objects: Objects

@@ -86,7 +86,7 @@ class Files:
 
     async def version(self, bucket: Bucket, key: str, number: int) -> ObjectInfo:
         """One of them by its number. Raises ObjectNotFound."""
-        found = await self._catalog.scan(verbs.numbered_versions, bucket.id, key, number + 1, 1)
+        found = await self._catalog.scan(verbs.numbered_versions, bucket.id, key, min(number, LATEST) + 1, 1)
         if not found or found[0].version != number:
             raise ObjectNotFound(bucket.name, key)
         return found[0]

@@ -32,6 +32,7 @@ from gateway.errors import (
     BadRequest,
     BucketNotFound,
     ContentUnavailable,
+    MountNotFound,
     ReadOnlyMount,
     UnknownStorageClass,
 )
@@ -140,6 +141,15 @@ class ClassView:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreKind:
+    """A backend type, and the settings that a store of it needs and may have."""
+
+    name: str
+    needs: tuple[str, ...]
+    takes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFactory:
     """How stores come to be: given by the composition root, so that the core names no backend.
 
@@ -152,6 +162,7 @@ class StoreFactory:
     mask: Callable[[str, Mapping[str, str]], dict[str, str]]
     seal: Callable[[Mapping[str, str]], bytes]
     unseal: Callable[[bytes], dict[str, str]]
+    kinds: Callable[[], list[StoreKind]]
     is_near: Callable[[GroupedWrites], bool]
     """Whether a store is on the catalog's own disk. The catalog's writer does the group writes of such stores alone:
     one on another disk, which may hang by itself, must not hold up the writes of all."""
@@ -301,6 +312,47 @@ class Mounts:
         )
         self._names.forget()
         return self._view(mount, await self._names.current())
+
+    async def update(
+        self,
+        mount_point: str,
+        *,
+        priority: int | None = None,
+        readonly: bool | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> MountView:
+        """Change what is not None of a mount in place; ``settings`` are those of its store to replace.
+
+        The store must be the same one afterwards. Raises BadMount, MountNotFound.
+        """
+        point = check_mount_point(mount_point)
+        snapshot = await self._names.current()
+        mount = next((mount for mount in snapshot.table.mounts if mount.mount_point == point), None)
+        if mount is None:
+            raise MountNotFound(point)
+        sealed = None
+        if settings:
+            info = snapshot.stores[mount.store_id].info
+            sealed = self._factory.seal(await self._same_store(info, {**info.config, **settings}))
+        await self._catalog.write(config.update_mount, mount, priority, readonly, sealed)
+        self._names.forget()
+        snapshot = await self._names.current()
+        return self._view(next(each for each in snapshot.table.mounts if each.mount_point == point), snapshot)
+
+    async def _same_store(self, info: StoreInfo, options: dict[str, str]) -> dict[str, str]:
+        """New settings of a store, once they open it and no other. Raises BadMount."""
+        try:
+            before = await asyncio.to_thread(self._factory.identity, info.backend_type, info.config)
+            if await asyncio.to_thread(self._factory.identity, info.backend_type, options) != before:
+                raise BadMount("these settings mean another store: add a mount for it")
+            await self._try(info.backend_type, options)
+        except StoreError as error:
+            raise BadMount(str(error)) from error
+        return options
+
+    def kinds(self) -> list[StoreKind]:
+        """The kinds of stores there are."""
+        return self._factory.kinds()
 
     async def _try(self, backend_type: str, options: Mapping[str, str]) -> None:
         """Open a store before it is recorded, so that a wrong configuration is refused here and now."""

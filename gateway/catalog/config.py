@@ -81,6 +81,20 @@ def add_mount(mount: Mount, store: StoreRow, identity: str, bucket: Bucket | Non
     return Mount(mount.mount_point, store_id, mount.priority, mount.readonly, mount.created_at)
 
 
+def update_mount(mount: Mount, priority: int | None, readonly: bool | None, sealed: bytes | None) -> Program[None]:
+    """Change what is not None of a mount, and of its store's configuration. Raises MountNotFound."""
+    found = yield (
+        "UPDATE mounts SET priority = coalesce(?, priority), readonly = coalesce(?, readonly) WHERE mount_point = ?"
+        " AND store_id = ? RETURNING 1",
+        (priority, None if readonly is None else int(readonly), mount.mount_point, mount.store_id),
+    )
+    if not found:
+        raise MountNotFound(mount.mount_point)
+    if sealed is not None:
+        yield "UPDATE stores SET sealed_config = ? WHERE id = ?", (sealed, mount.store_id)
+    yield BUMP
+
+
 def remove_mount(mount_point: str) -> Program[None]:
     """Forget a mount; its store and what the store holds stay. Raises MountNotFound."""
     if not (yield "SELECT 1 FROM mounts WHERE mount_point = ?", (mount_point,)):

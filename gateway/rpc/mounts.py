@@ -6,8 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.core import Core
+from gateway.errors import BadMount
 from gateway.names import MountView
-from gateway.rpc.methods import method, require_admin
+from gateway.rpc.methods import method, on_tree, require_admin
+from gateway.rpc.tree import Tree
 from gateway.rpc.values import iso
 from gateway.types import Principal
 
@@ -25,13 +27,37 @@ async def add_mount(
 ) -> str:
     """Mount a store; the mount's id is its mount point."""
     require_admin(principal)
-    config = {str(name): _text(value) for name, value in (backend_config or {}).items()}
-    view = await core.mounts.add(mount_point, backend_type, config, priority, readonly, owner=principal)
-    return view.mount_point
+    config = _settings(backend_config)
+    return (await core.mounts.add(mount_point, backend_type, config, priority, readonly, owner=principal)).mount_point
 
 
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _settings(config: dict[str, Any] | None) -> dict[str, str]:
+    """A store's configuration as texts; what is null is as if it were not there. Raises BadMount."""
+    settings = {}
+    for name, value in (config or {}).items():
+        if not isinstance(value, str | int | float | bool | None):
+            raise BadMount(f"{name} is neither a text nor a number")
+        if value is not None:
+            settings[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return settings
+
+
+@method
+async def update_mount(
+    core: Core,
+    principal: Principal,
+    *,
+    mount_point: str,
+    priority: int | None = None,
+    readonly: bool | None = None,
+    backend_config: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Change a mount in place: its priority, whether it is read-only, settings of its store such as credentials."""
+    require_admin(principal)
+    view = await core.mounts.update(
+        mount_point, priority=priority, readonly=readonly, settings=_settings(backend_config)
+    )
+    return _mount(view)
 
 
 @method
@@ -69,3 +95,80 @@ async def explain_mounts(core: Core, principal: Principal, *, path: str) -> list
 
 def _mount(view: MountView) -> dict[str, Any]:
     return {**asdict(view), "created_at": iso(view.created_at)}
+
+
+# -- saved mounts
+
+
+@method
+async def save_mount(
+    core: Core,
+    principal: Principal,
+    *,
+    mount_point: str,
+    backend_type: str,
+    backend_config: dict[str, Any] | None = None,
+    priority: int = 0,
+    readonly: bool = False,
+    owner_user_id: str | None = None,
+    tenant_id: str | None = None,
+    description: str | None = None,
+) -> str:
+    """Keep a mount to be mounted later; its id is its mount point. (Mounts themselves last without that.)"""
+    require_admin(principal)
+    return await core.saved_mounts.save(
+        mount_point,
+        backend_type,
+        _settings(backend_config),
+        priority,
+        readonly,
+        owner_user_id=owner_user_id,
+        tenant_id=tenant_id,
+        description=description,
+    )
+
+
+@method
+async def load_mount(core: Core, principal: Principal, *, mount_point: str) -> str:
+    """Mount what was saved."""
+    require_admin(principal)
+    return (await core.saved_mounts.mount(mount_point, principal)).mount_point
+
+
+@method
+async def list_saved_mounts(
+    core: Core, principal: Principal, *, owner_user_id: str | None = None, tenant_id: str | None = None
+) -> list[dict[str, Any]]:
+    require_admin(principal)
+    return [
+        {**asdict(each), "created_at": iso(each.created_at)}
+        for each in await core.saved_mounts.list()
+        if owner_user_id in (None, each.owner_user_id) and tenant_id in (None, each.tenant_id)
+    ]
+
+
+@method
+async def delete_saved_mount(core: Core, principal: Principal, *, mount_point: str) -> bool:
+    """Forget a saved mount; whether it was there."""
+    require_admin(principal)
+    return await core.saved_mounts.delete(mount_point)
+
+
+@on_tree
+async def list_connectors(tree: Tree, *, category: str | None = None) -> list[dict[str, Any]]:
+    """The kinds of stores that can be mounted, and the settings that each needs."""
+    found = [
+        {
+            "name": kind.name,
+            "description": f"needs {_and(kind.needs)}; takes {_and(kind.takes)}",
+            "category": "storage",
+            "requires": list(kind.needs),
+            "user_scoped": False,
+        }
+        for kind in tree.core.mounts.kinds()
+    ]
+    return found if category in (None, "storage") else []
+
+
+def _and(names: tuple[str, ...]) -> str:
+    return ", ".join(names) or "nothing else"

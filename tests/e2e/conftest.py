@@ -66,7 +66,7 @@ def rpc_as(server: Server) -> Iterator[Callable[..., Rpc]]:
     """Makes callers of the Nexus door by their keys, the admin's where none is told; closed after the test."""
     made: list[Rpc] = []
 
-    def make(key: Key | None = None, server: Server = server) -> Rpc:
+    def make(key: Key | None = None, *, server: Server = server) -> Rpc:
         made.append(Rpc(server, key))
         return made[-1]
 
