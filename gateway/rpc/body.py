@@ -85,8 +85,7 @@ def declared_size(headers: list[tuple[bytes, bytes]], limit: int) -> int:
 def _too_long(limit: int) -> RpcError:
     return RpcError(
         VALIDATION,
-        f"a call has at most {limit} bytes: write larger files with the nexus client's write_stream or over S3, "
-        "as a multipart upload",
+        f"a call has at most {limit} bytes: write larger files over S3, as a multipart upload",
     )
 
 
