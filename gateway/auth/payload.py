@@ -128,7 +128,7 @@ class RequestBody:
     the chunk decoder finds. ``sha256`` is left to the reader to check, who hashes anyway; ``read`` does.
     """
 
-    __slots__ = ("_decoder", "_ended", "_receive", "_sized", "ended_at", "length", "sha256", "trailers")
+    __slots__ = ("_decoder", "_ended", "_receive", "_sized", "begun", "ended_at", "length", "sha256", "trailers")
 
     def __init__(
         self, receive: Receive, length: int | None, sha256: str | None, sized: bool, decoder: Decoder | None = None
@@ -140,6 +140,8 @@ class RequestBody:
         self._sized = sized
         self._decoder = decoder
         self._ended = not sized or (length == 0 and decoder is None)
+        self.begun = False
+        """Whether any of it was asked for."""
         self.ended_at: float | None = None
         """When the last byte was here, by ``time.perf_counter``."""
 
@@ -201,6 +203,7 @@ class RequestBody:
         self.trailers.update(decoder.trailers)
 
     async def _next(self) -> bytes:
+        self.begun = True
         message = await self._receive()
         if message["type"] != "http.request":
             raise IncompleteBody

@@ -7,11 +7,10 @@ everybody: there it goes on as nobody's, and handlers refuse it unless an ACL le
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +41,9 @@ from gateway.s3.hosts import Domains
 from gateway.s3.model import Operation, operations
 from gateway.s3.operations.registry import REGISTRY, Registry
 from gateway.s3.parse import header_map, hoisted, parse_query, split_path
-from gateway.s3.render import Body as Content
 from gateway.s3.render import Response
 from gateway.s3.route import Routes
+from gateway.s3.sending import Receive, Scope, Send, close, leaves_much_unread, send_answer
 from gateway.s3.server_log import Headers, keep_record
 from gateway.s3.visit import Visit
 from gateway.s3.website_door import Visitor, WebsiteDoor
@@ -53,16 +52,8 @@ from gateway.website import Origin
 if TYPE_CHECKING:
     from gateway.core import Core
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
 MAX_XML_BYTES = 8 * 1024 * 1024
 """A DeleteObjects of 1,000 escaped keys of full length, or a completion of 10,000 parts with checksums, fits."""
-
-LINGER_BYTES = 64 * 1024
-"""An unread request body over this is not waited for: the connection closes with the answer."""
 
 log = logging.getLogger("nexus.s3")
 
@@ -116,10 +107,11 @@ class S3Door:
             visit.status = status
             headers += visit.allowance
             headers += ((b"x-amz-request-id", visit.request_id.encode()), self._host_id_header)
-            if await _leaves_much_unread(visit):
+            closes = await leaves_much_unread(visit)
+            if closes:
                 headers.append((b"connection", b"close"))
             visit.answered = perf_counter()
-            await _send(visit, receive, send, headers, body)
+            await send_answer(visit, receive, send, headers, body, closes=closes)
         finally:
             if self._server_logs is not None:
                 await self._keep_record(self._server_logs, visit, scope, headers)
@@ -330,71 +322,8 @@ async def _render(endpoint: Endpoint, outcome: Mapping[str, Any] | Answer) -> Re
     try:
         status, headers, body = endpoint.render(result)
     except Exception:
-        await _close(result.get("Body"))
+        await close(result.get("Body"))
         raise
     if isinstance(outcome, Answer):
         return outcome.status or status, headers + outcome.headers, body
     return status, headers, body
-
-
-async def _leaves_much_unread(visit: Visit) -> bool:
-    """Whether so much of the request is still to come that the connection is better closed.
-
-    After ``Expect: 100-continue`` any unread body is too much: the client may never send it, and then its next
-    request would be taken for it.
-    """
-    headers = visit.headers
-    length = headers.get(b"content-length", b"0")
-    if length == b"0" and b"transfer-encoding" not in headers:
-        return False
-    if visit.body is not None and await visit.body.drain(0):
-        return False
-    if b"expect" in headers or b"transfer-encoding" in headers:
-        return True
-    return not length.isdigit() or int(length) > LINGER_BYTES
-
-
-async def _send(visit: Visit, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]], body: Content) -> None:
-    start = {"type": "http.response.start", "status": visit.status, "headers": headers}
-    if isinstance(body, bytes):
-        await send(start)
-        await send({"type": "http.response.body", "body": body})
-        visit.sent = len(body)
-        return
-    try:
-        await send(start)
-        await _stream(visit, receive, send, body)
-    except Exception as error:
-        # The status is out. Raising makes the server close the connection short, which the client notices.
-        log.error("request %s: the answer was cut short", visit.request_id, exc_info=error)
-        raise
-    finally:
-        await _close(body)
-
-
-async def _stream(visit: Visit, receive: Receive, send: Send, chunks: AsyncIterator[bytes]) -> None:
-    """Send chunk by chunk, until the end or until the client is gone (``send`` alone would not tell)."""
-    departure: asyncio.Task[None] | None = None
-    try:
-        async for chunk in chunks:
-            if departure is not None and departure.done():
-                return
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            visit.sent += len(chunk)
-            if departure is None:
-                departure = asyncio.create_task(_departure(receive))
-        await send({"type": "http.response.body", "body": b""})
-    finally:
-        if departure is not None:
-            departure.cancel()
-
-
-async def _departure(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _close(body: object) -> None:
-    aclose = getattr(body, "aclose", None)
-    if aclose is not None:
-        await aclose()

@@ -259,6 +259,19 @@ def test_two_requests_on_one_connection(server: Server, raw: Raw, bucket: str) -
     assert raw.send("HEAD", f"/{bucket}")[0] == 200
 
 
+def test_a_refusal_reaches_a_client_that_is_still_sending(server: Server, raw: Raw, bucket: str) -> None:
+    """A connection that is closed while it still sends would be reset, and the answer lost."""
+    signed = Raw(server, secret="wrong").sign("PUT", f"/{bucket}/key")
+    size = 32 * 1024 * 1024
+    with Socket(server) as connection:
+        connection.send(request("PUT", f"/{bucket}/key", {**signed.headers, "content-length": str(size)}))
+        for _ in range(32):
+            connection.send(bytes(size // 32))
+        head = connection.head()
+        assert head.startswith(b"HTTP/1.1 403 ") and b"\r\nconnection: close\r\n" in head.lower()
+    assert raw.send("HEAD", f"/{bucket}")[0] == 200
+
+
 def test_unsigned_payloads(raw: Raw, s3: BaseClient, bucket: str) -> None:
     assert raw.send("PUT", f"/{bucket}/key", body=b"x", payload=UNSIGNED)[0] == 200
     assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"x"

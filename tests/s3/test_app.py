@@ -16,9 +16,10 @@ from botocore.exceptions import ClientError
 
 from gateway.auth.sigv4 import Credential, Verifier
 from gateway.errors import BackendNotFound, BucketNotFound, ContentUnavailable, NotModified, ObjectNotFound
-from gateway.s3.app import LINGER_BYTES, S3Door
+from gateway.s3.app import S3Door
 from gateway.s3.call import Answer, Call
 from gateway.s3.operations.registry import Registry, operation_name
+from gateway.s3.sending import LINGER_BYTES
 from gateway.types import Bucket, Principal
 from tests.s3.inprocess import Exchange, connect, play
 
