@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     storage_classes: dict[str, str] = {}
     """Mount points by storage class: what is written or moved with the class lies in the store mounted there."""
     lifecycle_interval: float = Field(3600.0, gt=0)
-    lifecycle_day_seconds: float = Field(86_400.0, gt=0, le=86_400)
+    lifecycle_day_seconds: float = Field(86_400.0, ge=0.001, le=86_400)
     """What the lifecycle worker takes for a day: shorter to see its rules at work. Answers tell calendar days."""
 
     gc_grace: float = Field(24 * 3600.0, ge=0)

@@ -35,7 +35,7 @@ _REPLACED = (
 MAX_NEWER = 2**31
 
 
-class Scope(NamedTuple):
+class Mandate(NamedTuple):
     """What a batch acts on and by: a bucket with its rules as they were seen, and the time to judge by.
 
     ``at`` decides what is due, ``now`` is the real time: it decides of locks, and is what is written.
@@ -158,13 +158,13 @@ def _replaced(row: Row) -> Replaced:
 # -- acting
 
 
-def expire_shown(scope: Scope, keys: Sequence[str]) -> Program[list[Done]]:
+def expire_shown(mandate: Mandate, keys: Sequence[str]) -> Program[list[Done]]:
     """Expire what those keys show: remove it, or hide it under a delete marker where the bucket is versioned.
 
     Raises MountsChanged.
     """
-    yield from check_generation(scope.generation)
-    bucket_id, status = scope.bucket.id, versioning_of(scope.bucket)
+    yield from check_generation(mandate.generation)
+    bucket_id, status = mandate.bucket.id, versioning_of(mandate.bucket)
     found = yield (
         f"SELECT {_FACTS}, {PRESENT} FROM objects WHERE bucket_id = ? AND key IN ({','.join('?' * len(keys))})",
         (bucket_id, *(key.encode() for key in keys)),
@@ -174,20 +174,20 @@ def expire_shown(scope: Scope, keys: Sequence[str]) -> Program[list[Done]]:
     for row in found:
         present = Present(*row[4:])
         facts = _facts(row[:4], present.modified_at)
-        due = expiration(scope.lifecycle, scope.calendar, facts)
-        if due is None or due.at > scope.at:
+        due = expiration(mandate.lifecycle, mandate.calendar, facts)
+        if due is None or due.at > mandate.at:
             continue
         done.append(Done(facts.key, present.version_id, due.rule.id))
         if status is None:
             removed.append(present)
         else:
-            removal = Removal(facts.key, owner_id=scope.bucket.owner_id)
-            yield from hide(bucket_id, removal, present, status, scope.now)
+            removal = Removal(facts.key, owner_id=mandate.bucket.owner_id)
+            yield from hide(bucket_id, removal, present, status, mandate.now)
     if removed:
         yield Many(
             "DELETE FROM objects WHERE bucket_id = ? AND key = ?", [(bucket_id, each.key.encode()) for each in done]
         )
-        yield from release_all([present[6:10] for present in removed], scope.now)
+        yield from release_all([present[6:10] for present in removed], mandate.now)
     return done
 
 
@@ -197,14 +197,14 @@ class Expired(NamedTuple):
     """How many stay because of their locks."""
 
 
-def expire_replaced(scope: Scope, versions: Sequence[tuple[str, int]]) -> Program[Expired]:
+def expire_replaced(mandate: Mandate, versions: Sequence[tuple[str, int]]) -> Program[Expired]:
     """Remove versions that are not shown: (key, number) of each. Raises MountsChanged."""
-    yield from check_generation(scope.generation)
+    yield from check_generation(mandate.generation)
     done: list[Done] = []
     contents = []
     locked = 0
     for key, version in versions:
-        where = (scope.bucket.id, key.encode(), version)
+        where = (mandate.bucket.id, key.encode(), version)
         found = yield (
             f"SELECT {_REPLACED}, store_id, scope, digest, manifest_id FROM versions WHERE bucket_id = ? AND key = ?"
             " AND version = ? AND noncurrent_since IS NOT NULL",
@@ -213,69 +213,69 @@ def expire_replaced(scope: Scope, versions: Sequence[tuple[str, int]]) -> Progra
         if not found:
             continue
         row = _replaced(found[0][:-4])
-        newer = yield from newer_than(scope, key.encode(), version)
-        rule = noncurrent_expiration(scope.lifecycle, scope.calendar, row.facts, newer, scope.at)
+        newer = yield from newer_than(mandate, key.encode(), version)
+        rule = noncurrent_expiration(mandate.lifecycle, mandate.calendar, row.facts, newer, mandate.at)
         if rule is None:
             continue
-        if is_locked(row.lock, scope.now):
+        if is_locked(row.lock, mandate.now):
             locked += 1
             continue
         yield "DELETE FROM versions WHERE bucket_id = ? AND key = ? AND version = ?", where
         contents.append(found[0][-4:])
         done.append(Done(key, row.version_id, rule.id))
-    yield from release_all(contents, scope.now)
+    yield from release_all(contents, mandate.now)
     return Expired(done, locked)
 
 
-def newer_than(scope: Scope, key: bytes, version: int) -> Program[int]:
+def newer_than(mandate: Mandate, key: bytes, version: int) -> Program[int]:
     """How many versions were replaced after one, as far as any rule counts."""
-    most = most_newer(scope.lifecycle)
+    most = most_newer(mandate.lifecycle)
     if not most:
         return 0
     found = yield (
         "SELECT count(*) FROM (SELECT 1 FROM versions WHERE bucket_id = ? AND key = ? AND version > ?"
-        " AND noncurrent_since IS NOT NULL LIMIT ?) AS some",
-        (scope.bucket.id, key, version, most),
+        " AND noncurrent_since IS NOT NULL LIMIT ?) AS few",
+        (mandate.bucket.id, key, version, most),
     )
     return int(found[0][0])
 
 
-def expire_markers(scope: Scope, keys: Sequence[str]) -> Program[list[Done]]:
+def expire_markers(mandate: Mandate, keys: Sequence[str]) -> Program[list[Done]]:
     """Remove delete markers that are all that is left of their keys. Raises MountsChanged."""
-    yield from check_generation(scope.generation)
+    yield from check_generation(mandate.generation)
     done: list[Done] = []
     for key in keys:
         found = yield (
             f"SELECT {_REPLACED} FROM versions WHERE bucket_id = ? AND key = ? ORDER BY version DESC LIMIT 2",
-            (scope.bucket.id, key.encode()),
+            (mandate.bucket.id, key.encode()),
         )
         row = _replaced(found[0]) if len(found) == 1 else None
         if row is None or not (row.is_marker and row.is_latest):
             continue
-        rule = marker_expiration(scope.lifecycle, scope.calendar, row.facts, scope.at)
+        rule = marker_expiration(mandate.lifecycle, mandate.calendar, row.facts, mandate.at)
         if rule is None:
             continue
         yield (
             "DELETE FROM versions WHERE bucket_id = ? AND key = ? AND version = ?",
-            (scope.bucket.id, key.encode(), row.version),
+            (mandate.bucket.id, key.encode(), row.version),
         )
         done.append(Done(key, row.version_id, rule.id))
     return done
 
 
-def abort_due(scope: Scope, ids: Sequence[str]) -> Program[list[Done]]:
+def abort_due(mandate: Mandate, ids: Sequence[str]) -> Program[list[Done]]:
     """End uploads that took too long; their parts go. Raises MountsChanged."""
-    yield from check_generation(scope.generation)
+    yield from check_generation(mandate.generation)
     done: list[Done] = []
     for upload_id in ids:
         found = yield (
             "SELECT key, initiated_at FROM uploads WHERE id = ? AND bucket_id = ? AND completed_at IS NULL",
-            (upload_id, scope.bucket.id),
+            (upload_id, mandate.bucket.id),
         )
         if not found:
             continue
-        due = abort(scope.lifecycle, scope.calendar, found[0][0].decode(), found[0][1])
-        if due is not None and due.at <= scope.at:
-            yield from uploads.abort_upload(upload_id, scope.now)
+        due = abort(mandate.lifecycle, mandate.calendar, found[0][0].decode(), found[0][1])
+        if due is not None and due.at <= mandate.at:
+            yield from uploads.abort_upload(upload_id, mandate.now)
             done.append(Done(found[0][0].decode(), upload_id, due.rule.id))
     return done

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from gateway.catalog import rows
 from gateway.catalog.base import Program
 from gateway.catalog.blobs import Claim, claim, make_manifest, release
-from gateway.catalog.lifecycle import Done, Scope, newer_than
+from gateway.catalog.lifecycle import Done, Mandate, newer_than
 from gateway.catalog.objects import check_generation
 from gateway.errors import Conflict
 from gateway.lifecycle.decide import Due, Facts, noncurrent_transition, transition
 from gateway.types import Block, Content, ObjectInfo
 
 
-def relabel(scope: Scope, info: ObjectInfo, target: str, replaced: bool) -> Program[Done]:
+def relabel(mandate: Mandate, info: ObjectInfo, target: str, replaced: bool) -> Program[Done]:
     """Give a version that lies where its new storage class wants it the name of that class.
 
     Raises MountsChanged, Conflict where the version, or what the rules say of it, is another by now.
     """
-    yield from check_generation(scope.generation)
-    due = yield from _look_again(scope, info, target, replaced)
+    yield from check_generation(mandate.generation)
+    due = yield from _look_again(mandate, info, target, replaced)
     yield (
         f"UPDATE {_table(replaced)} SET storage_class = ? WHERE bucket_id = ? AND key = ? AND version = ?",
         (target, info.bucket_id, info.key.encode(), info.version),
@@ -29,14 +29,20 @@ def relabel(scope: Scope, info: ObjectInfo, target: str, replaced: bool) -> Prog
 
 
 def relocate(
-    scope: Scope, info: ObjectInfo, target: str, replaced: bool, stored: Content, blocks: Sequence[Block], epoch: int
+    mandate: Mandate,
+    info: ObjectInfo,
+    target: str,
+    replaced: bool,
+    stored: Content,
+    blocks: Sequence[Block],
+    epoch: int,
 ) -> Program[Done]:
     """Let a version name the copy of its content in another store, and let the former go.
 
     Raises MountsChanged and ClaimLost as ``claim`` does, Conflict as ``relabel``.
     """
-    blocks = yield from claim(stored, blocks, Claim(scope.generation, epoch))
-    due = yield from _look_again(scope, info, target, replaced)
+    blocks = yield from claim(stored, blocks, Claim(mandate.generation, epoch))
+    due = yield from _look_again(mandate, info, target, replaced)
     old = info.content
     layout = None
     if old.manifest_id is not None:
@@ -55,7 +61,7 @@ def relocate(
         ),
     )
     former = bytes.fromhex(old.digest) if old.digest else None
-    yield from release(old.store_id, old.scope, former, old.manifest_id, scope.now)
+    yield from release(old.store_id, old.scope, former, old.manifest_id, mandate.now)
     return Done(info.key, info.version_id, due.rule.id)
 
 
@@ -63,7 +69,7 @@ def _table(replaced: bool) -> str:
     return "versions" if replaced else "objects"
 
 
-def _look_again(scope: Scope, info: ObjectInfo, target: str, replaced: bool) -> Program[Due]:
+def _look_again(mandate: Mandate, info: ObjectInfo, target: str, replaced: bool) -> Program[Due]:
     """What the rules say of a version as it is now. Raises Conflict unless it is the one that was read, to be moved."""
     since = "noncurrent_since" if replaced else "modified_at"
     found = yield (
@@ -75,10 +81,10 @@ def _look_again(scope: Scope, info: ObjectInfo, target: str, replaced: bool) -> 
         attributes = present.attributes
         facts = Facts(info.key, present.size, attributes.tags, attributes.storage_class, found[0][-1])
         if replaced:
-            newer = yield from newer_than(scope, info.key.encode(), info.version)
-            due = noncurrent_transition(scope.lifecycle, scope.calendar, facts, newer, scope.at)
+            newer = yield from newer_than(mandate, info.key.encode(), info.version)
+            due = noncurrent_transition(mandate.lifecycle, mandate.calendar, facts, newer, mandate.at)
         else:
-            due = transition(scope.lifecycle, scope.calendar, facts, scope.at)
+            due = transition(mandate.lifecycle, mandate.calendar, facts, mandate.at)
         if due is not None and due.storage_class == target:
             return due
     raise Conflict("the version changed before it was moved")

@@ -10,7 +10,7 @@ from typing import Any
 from gateway import acl, encryption
 from gateway.catalog import rows
 from gateway.catalog.base import Many, Program
-from gateway.catalog.blobs import Claim, claim, make_manifest, release
+from gateway.catalog.blobs import Claim, claim, make_manifest, release, release_all
 from gateway.catalog.objects import NewObject, name_object
 from gateway.errors import InvalidPart, MountsChanged, UploadNotFound
 from gateway.types import Block, Checksum, Content, ObjectInfo, Part, Upload
@@ -184,10 +184,15 @@ def _blocks_of(parts: Sequence[Part]) -> Program[list[Block]]:
 
 
 def _drop_parts(present: Sequence[tuple[Any, ...]], kept: set[int], now: int) -> Program[None]:
-    for number, store_id, scope, _, digest, manifest_id, *_ in present:
-        # A kept part's blocks are named by the object now; its own manifest, if it had one, is not.
-        if number not in kept or manifest_id is not None:
-            yield from release(store_id, scope, digest, manifest_id, now)
+    # A kept part's blocks are named by the object now; its own manifest, if it had one, is not.
+    yield from release_all(
+        (
+            (store_id, scope, digest, manifest_id)
+            for number, store_id, scope, _, digest, manifest_id, *_ in present
+            if number not in kept or manifest_id is not None
+        ),
+        now,
+    )
 
 
 def abort_upload(upload_id: str, now: int) -> Program[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from gateway.catalog.lifecycle import Replaced, Scope
+from gateway.catalog.lifecycle import Mandate, Replaced
 from gateway.lifecycle import decide
 from gateway.lifecycle.decide import Due
 from gateway.lifecycle.rules import Rule
@@ -23,8 +23,8 @@ class Verdicts(NamedTuple):
 class Judge:
     """Takes rows in order; keeps of a key no more than how many it has seen, and its delete marker."""
 
-    def __init__(self, scope: Scope, locked_at: int, may_write: Callable[[str], bool]) -> None:
-        self._scope = scope
+    def __init__(self, mandate: Mandate, locked_at: int, may_write: Callable[[str], bool]) -> None:
+        self._mandate = mandate
         self._locked_at = locked_at
         self._may_write = may_write
         self._key: str | None = None
@@ -48,9 +48,9 @@ class Judge:
         self._newer += 1
 
     def _goes(self, row: Replaced) -> bool:
-        scope, newer = self._scope, self._newer
-        rule = decide.noncurrent_expiration(scope.lifecycle, scope.calendar, row.facts, newer, scope.at)
-        move = decide.noncurrent_transition(scope.lifecycle, scope.calendar, row.facts, newer, scope.at)
+        mandate, newer = self._mandate, self._newer
+        rule = decide.noncurrent_expiration(mandate.lifecycle, mandate.calendar, row.facts, newer, mandate.at)
+        move = decide.noncurrent_transition(mandate.lifecycle, mandate.calendar, row.facts, newer, mandate.at)
         if (rule is None and move is None) or not self._may_write(row.facts.key):
             return False
         if rule is not None and not is_locked(row.lock, self._locked_at):
@@ -65,8 +65,8 @@ class Judge:
     def end(self) -> None:
         """No more of this key."""
         if self._marker is not None:
-            scope = self._scope
-            rule = decide.marker_expiration(scope.lifecycle, scope.calendar, self._marker.facts, scope.at)
+            mandate = self._mandate
+            rule = decide.marker_expiration(mandate.lifecycle, mandate.calendar, self._marker.facts, mandate.at)
             if rule is not None and self._may_write(self._marker.facts.key):
                 self._verdicts.markers.append((self._marker, rule))
             self._marker = None

@@ -13,7 +13,7 @@ from gateway.catalog import objects as verbs
 from gateway.catalog import placement, versions
 from gateway.catalog.base import Catalog
 from gateway.catalog.blobs import ClaimLost
-from gateway.catalog.lifecycle import Done, Scope
+from gateway.catalog.lifecycle import Done, Mandate
 from gateway.content import ContentStore, Stored
 from gateway.errors import Conflict, Overloaded, StorageFull
 from gateway.names import Names, OpenStore, Snapshot
@@ -33,13 +33,13 @@ class Mover:
         self._carrier = carrier
         self._max_object = max_object
 
-    async def move(self, scope: Scope, key: str, version_id: str | None, target: str) -> tuple[Done, int] | None:
+    async def move(self, mandate: Mandate, key: str, version_id: str | None, target: str) -> tuple[Done, int] | None:
         """Move what a key shows, or one of its former versions, to a storage class; the bytes that were copied.
 
         None where it changed meanwhile. Raises MountsChanged, BackendNotFound, ReadOnlyMount, ContentUnavailable,
         StorageFull, Overloaded.
         """
-        bucket = scope.bucket
+        bucket = mandate.bucket
         if version_id is None:
             info = await self._catalog.read(verbs.find_object, bucket.id, key)
         else:
@@ -51,23 +51,23 @@ class Mover:
         place = (store.info.id, info.content.scope_below(store.scope_for(bucket)))
         try:
             if not info.size or place == (info.content.store_id, info.content.scope):
-                return await self._catalog.write(placement.relabel, scope, info, target, version_id is not None), 0
-            return await self._carry(scope, info, store, target, version_id is not None, snapshot), info.size
+                return await self._catalog.write(placement.relabel, mandate, info, target, version_id is not None), 0
+            return await self._carry(mandate, info, store, target, version_id is not None, snapshot), info.size
         except Conflict:
             return None
 
     async def _carry(
-        self, scope: Scope, info: ObjectInfo, store: OpenStore, target: str, replaced: bool, snapshot: Snapshot
+        self, mandate: Mandate, info: ObjectInfo, store: OpenStore, target: str, replaced: bool, snapshot: Snapshot
     ) -> Done:
-        origin = snapshot.holding(info.content.store_id, f"/{scope.bucket.name}/{info.key}")
-        base = store.scope_for(scope.bucket)
+        origin = snapshot.holding(info.content.store_id, f"/{mandate.bucket.name}/{info.key}")
+        base = store.scope_for(mandate.bucket)
         if info.content.sealed:
             stored = await self._carrier.carry(info.content, origin, store, info.content.scope_below(base))
         else:
             body = Bytes(self._content.read(origin, info.content, ByteRange(0, info.size)), info.size)
             stored = await self._content.store(body, store, base, self._checks(info))
         try:
-            return await self._name(scope, info, target, replaced, stored)
+            return await self._name(mandate, info, target, replaced, stored)
         except StorageFull:
             raise  # noting garbage needs the room that is not there; a sweep finds it
         except BaseException:
@@ -81,9 +81,9 @@ class Mover:
             return Checks(limit=self._max_object)
         return Checks(algorithm=known.algorithm, value=known.value, limit=self._max_object)
 
-    async def _name(self, scope: Scope, info: ObjectInfo, target: str, replaced: bool, stored: Stored) -> Done:
+    async def _name(self, mandate: Mandate, info: ObjectInfo, target: str, replaced: bool, stored: Stored) -> Done:
         for _ in range(ATTEMPTS):
-            arguments = (scope, info, target, replaced, stored.content, stored.blocks, stored.epoch)
+            arguments = (mandate, info, target, replaced, stored.content, stored.blocks, stored.epoch)
             try:
                 return await self._content.name(stored, placement.relocate, *arguments)
             except ClaimLost:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from gateway.catalog import lifecycle as programs
 from gateway.catalog.base import Catalog, Program
-from gateway.catalog.lifecycle import Done, Scope, Shown, UploadRow
+from gateway.catalog.lifecycle import Done, Mandate, Shown, UploadRow
 from gateway.catalog.listing import successor
 from gateway.errors import (
     BackendNotFound,
@@ -65,16 +65,16 @@ class Visit:
         self._stuck: set[str] = set()
         """Storage classes whose store takes nothing more in this run."""
         self._snapshot: Snapshot
-        self._scope: Scope
+        self._mandate: Mandate
 
     async def run(self) -> None:
         """Raises BucketNotFound when the bucket went."""
         await self._look()
-        if not self._scope.lifecycle.enabled:
+        if not self._mandate.lifecycle.enabled:
             return
         self._noted.buckets += 1
         await self._shown()
-        if versioning_of(self._scope.bucket) is not None:
+        if versioning_of(self._mandate.bucket) is not None:
             await self._replaced()
         await self._uploads()
 
@@ -83,10 +83,10 @@ class Visit:
         self._snapshot = await self._names.current()
         bucket = await self._names.bucket(self._name)
         lifecycle = lifecycle_of(bucket) or Lifecycle(())
-        self._scope = Scope(bucket, lifecycle, self._calendar, self._noted.at, _now(), self._snapshot.generation)
+        self._mandate = Mandate(bucket, lifecycle, self._calendar, self._noted.at, _now(), self._snapshot.generation)
 
     def _rules(self, concern: Callable[[Rule], object]) -> list[Rule]:
-        return [rule for rule in self._scope.lifecycle.enabled if concern(rule)]
+        return [rule for rule in self._mandate.lifecycle.enabled if concern(rule)]
 
     # -- what keys show
 
@@ -96,28 +96,28 @@ class Visit:
         for start, end in spans(rules):
             at: bytes | None = start
             while at is not None:
-                scanned = await self._catalog.scan(programs.shown_page, self._scope.bucket.id, at, end, latest, PAGE)
+                scanned = await self._catalog.scan(programs.shown_page, self._mandate.bucket.id, at, end, latest, PAGE)
                 page, at = scanned
                 # Away from the event loop: a page against a thousand rules takes a while.
                 await self._act_on_shown(*await asyncio.to_thread(self._judge_shown, page))
 
     def _latest_start(self, rule: Rule) -> int:
         whens = [each.when for each in rule.transitions] + ([rule.expiration] if rule.expiration else [])
-        return max(self._calendar.latest_start(when, self._scope.at) for when in whens)
+        return max(self._calendar.latest_start(when, self._mandate.at) for when in whens)
 
     def _judge_shown(self, page: Sequence[Shown]) -> tuple[list[tuple[Shown, Rule]], list[Move]]:
         """What expires, and what moves."""
-        scope = self._scope
+        mandate = self._mandate
         expired: list[tuple[Shown, Rule]] = []
         moves: list[Move] = []
         # Removal comes before a transition; a delete marker, which leaves the version where it is, comes after.
-        is_final = versioning_of(scope.bucket) is None
+        is_final = versioning_of(mandate.bucket) is None
         for row in page:
-            due = decide.expiration(scope.lifecycle, scope.calendar, row.facts)
-            expires = due is not None and due.at <= scope.at
+            due = decide.expiration(mandate.lifecycle, mandate.calendar, row.facts)
+            expires = due is not None and due.at <= mandate.at
             move = None
             if not (expires and is_final):
-                move = decide.transition(scope.lifecycle, scope.calendar, row.facts, scope.at)
+                move = decide.transition(mandate.lifecycle, mandate.calendar, row.facts, mandate.at)
             if not (expires or move is not None) or not self._may_write(row.facts.key):
                 continue
             if due is not None and expires:
@@ -142,11 +142,13 @@ class Visit:
                 rule.noncurrent_expiration or rule.noncurrent_transitions or rule.expired_marker or rule.expiration
             )
         )
-        locked_at = self._scope.at if self._noted.dry_run else self._scope.now
+        locked_at = self._mandate.at if self._noted.dry_run else self._mandate.now
         for start, end in spans(rules):
-            judge = Judge(self._scope, locked_at, self._may_write)
+            judge = Judge(self._mandate, locked_at, self._may_write)
             key, past = start, MAX_VERSION
-            while page := await self._catalog.scan(programs.replaced_page, self._scope.bucket.id, key, past, end, PAGE):
+            while page := await self._catalog.scan(
+                programs.replaced_page, self._mandate.bucket.id, key, past, end, PAGE
+            ):
                 await asyncio.to_thread(judge.take_all, page)
                 await self._act_on_replaced(judge.harvest())
                 key, past = page[-1].facts.key.encode(), page[-1].version
@@ -172,16 +174,16 @@ class Visit:
     async def _uploads(self) -> None:
         for start, end in spans(self._rules(lambda rule: rule.abort_days is not None)):
             key, past = start, ""
-            while page := await self._catalog.scan(programs.upload_page, self._scope.bucket.id, key, past, end, PAGE):
+            while page := await self._catalog.scan(programs.upload_page, self._mandate.bucket.id, key, past, end, PAGE):
                 key, past = page[-1].key.encode(), page[-1].id
                 await self._act_on_uploads(page)
 
     async def _act_on_uploads(self, page: Sequence[UploadRow]) -> None:
-        dues = [(row, decide.abort(self._scope.lifecycle, self._calendar, row.key, row.initiated_at)) for row in page]
+        dues = [(row, decide.abort(self._mandate.lifecycle, self._calendar, row.key, row.initiated_at)) for row in page]
         late = [
             (row, due.rule)
             for row, due in dues
-            if due is not None and due.at <= self._scope.at and self._may_write(row.key)
+            if due is not None and due.at <= self._mandate.at and self._may_write(row.key)
         ]
         if self._noted.dry_run:
             self._note(report.ABORT, [Done(row.key, row.id, rule.id) for row, rule in late])
@@ -209,7 +211,7 @@ class Visit:
         try:
             if self._noted.dry_run:
                 return Done(key, version_id or "", due.rule.id)
-            moved = await self._mover.move(self._scope._replace(now=_now()), key, version_id, target)
+            moved = await self._mover.move(self._mandate._replace(now=_now()), key, version_id, target)
         except MountsChanged:
             return None  # the next run looks again
         except StorageFull as error:
@@ -228,7 +230,7 @@ class Visit:
         try:
             if target not in self._snapshot.classes:
                 raise UnknownStorageClass(target)
-            self._snapshot.writable(self._scope.bucket, key, target)
+            self._snapshot.writable(self._mandate.bucket, key, target)
         except (UnknownStorageClass, BackendNotFound, ReadOnlyMount) as error:
             self._give_up(target, error)
             return False
@@ -246,11 +248,11 @@ class Visit:
         """Run a program; where the configuration changed meanwhile, by the one that holds now."""
         for _ in range(ATTEMPTS):
             try:
-                return await self._catalog.write(verb, self._scope._replace(now=_now()), some)
+                return await self._catalog.write(verb, self._mandate._replace(now=_now()), some)
             except MountsChanged:
-                known = self._scope.bucket.id
+                known = self._mandate.bucket.id
                 await self._look()
-                if self._scope.bucket.id != known:
+                if self._mandate.bucket.id != known:
                     raise BucketNotFound(self._name) from None
         raise Overloaded("the configuration keeps changing")
 
@@ -263,7 +265,7 @@ class Visit:
         return True
 
     def _note(self, action: str, done: Iterable[Done], storage_class: str = "") -> None:
-        versioned = versioning_of(self._scope.bucket) is not None
+        versioned = versioning_of(self._mandate.bucket) is not None
         for key, version_id, rule in done:
             shown = version_id if action == report.ABORT else shown_id(version_id) if versioned else ""
             log.debug("%s of /%s/%s %s by rule %s %s", action, self._name, key, shown, rule, storage_class)

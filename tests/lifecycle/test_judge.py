@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.catalog.lifecycle import Replaced, Scope
+from gateway.catalog.lifecycle import Mandate, Replaced
 from gateway.lifecycle import Calendar, Filter, Lifecycle, Noncurrent, NoncurrentTransition, Rule
 from gateway.lifecycle.decide import Facts
 from gateway.lifecycle.judge import Judge
@@ -27,8 +27,8 @@ def row(
 
 def judged(rules: Sequence[Rule], pages: Sequence[Sequence[Replaced]], fixed: str = "-") -> tuple[list[str], ...]:
     """What expires, which markers, and what moves: as key and number."""
-    scope = Scope(BUCKET, Lifecycle(tuple(rules)), Calendar(10), NOW, NOW, 1)
-    judge = Judge(scope, NOW, lambda key: not key.startswith(fixed))
+    mandate = Mandate(BUCKET, Lifecycle(tuple(rules)), Calendar(10), NOW, NOW, 1)
+    judge = Judge(mandate, NOW, lambda key: not key.startswith(fixed))
     found: tuple[list[str], ...] = ([], [], [])
     for number, page in enumerate(pages, 1):
         judge.take_all(page)
