@@ -66,7 +66,7 @@ def canned(name: str, owner: str, bucket_owner: str | None = None) -> Acl | None
         return (*groups, Grant(USER, owner, FULL_CONTROL))
     permission = _TO_BUCKET_OWNER.get(name)
     if permission is None:
-        raise BadRequest("The canned ACL is not valid", "x-amz-acl", name)
+        raise BadRequest("", "x-amz-acl", name)  # AWS says no more
     if bucket_owner in (None, owner):
         return None
     return (Grant(USER, owner, FULL_CONTROL), Grant(USER, bucket_owner or owner, permission))

@@ -11,12 +11,13 @@ from gateway.acl import ENFORCED, Acl
 from gateway.bucket_configs import TENANT_PUBLIC_ACCESS_BLOCK
 from gateway.catalog import config, uploads
 from gateway.catalog.base import Catalog, Program
-from gateway.errors import BadBucketName, ReadOnlyMount
+from gateway.errors import BadBucketName, BucketNotEmpty, ReadOnlyMount
 from gateway.locks import DefaultRetention
 from gateway.names import Names
 from gateway.public_access import PublicAccessBlock, configs_of_new_bucket
 from gateway.public_access import load as load_block
 from gateway.types import Bucket, Principal
+from gateway.versioning import versioning_of
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
@@ -124,7 +125,10 @@ class Buckets:
         mounts = snapshot.table.covering(f"/{bucket.name}")
         if mounts and mounts[0].readonly:
             raise ReadOnlyMount(f"/{bucket.name}", mounts[0].mount_point)
-        await self._catalog.write(_delete, bucket, time.time_ns() // 1_000_000)
+        try:
+            await self._catalog.write(_delete, bucket, time.time_ns() // 1_000_000)
+        except BucketNotEmpty as error:
+            raise BucketNotEmpty(error.bucket, versioned=versioning_of(bucket) is not None) from None
 
     async def list(self, owner_id: str | None, prefix: str, after: str, limit: int) -> list[Bucket]:
         """Buckets of one owner (None: of all), in name order, past ``after``."""

@@ -6,6 +6,7 @@ RFC 9110 section 13 for reads; S3's conditional writes and deletes
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from gateway.errors import NotModified, ObjectNotFound, PreconditionFailed
@@ -67,7 +68,11 @@ def check_read(conditions: ReadConditions, etag: str, modified_at: int) -> None:
     if conditions.if_none_match is not None:
         if matches(conditions.if_none_match, etag):
             raise NotModified(etag, modified_at)
-    elif conditions.if_modified_since is not None and second <= conditions.if_modified_since:
+    elif (
+        conditions.if_modified_since is not None
+        # RFC 9110, 13.1.3: a date that is yet to come says nothing.
+        and second <= conditions.if_modified_since <= time.time() * 1000
+    ):
         raise NotModified(etag, modified_at)
 
 

@@ -53,9 +53,12 @@ class BucketExists(GatewayError):
 
 
 class BucketNotEmpty(GatewayError):
-    def __init__(self, bucket: str) -> None:
+    """``versioned`` tells that older versions count too."""
+
+    def __init__(self, bucket: str, *, versioned: bool = False) -> None:
         super().__init__(f"bucket is not empty: {bucket}")
         self.bucket = bucket
+        self.versioned = versioned
 
 
 class BadBucketName(GatewayError):

@@ -126,6 +126,11 @@ class Uploads:
             raise UploadNotFound(upload_id)
         return upload
 
+    async def key_of(self, bucket: Bucket, upload_id: str) -> str | None:
+        """The key of an upload under way; None where there is none of that id in the bucket."""
+        upload = await self._catalog.read(verbs.find_upload, upload_id)
+        return upload.key if upload is not None and upload.bucket_id == bucket.id else None
+
     async def put_part(
         self,
         bucket: Bucket,

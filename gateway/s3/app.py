@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 MAX_XML_BYTES = 8 * 1024 * 1024
 """A DeleteObjects of 1,000 escaped keys of full length, or a completion of 10,000 parts with checksums, fits."""
 
+_SERVER = (b"server", b"NexusGateway")
+
 log = logging.getLogger("nexus.s3")
 
 
@@ -106,7 +108,7 @@ class S3Door:
                 status, headers, body = self._refuse(visit, error)
             visit.status = status
             headers += visit.allowance
-            headers += ((b"x-amz-request-id", visit.request_id.encode()), self._host_id_header)
+            headers += ((b"x-amz-request-id", visit.request_id.encode()), self._host_id_header, _SERVER)
             closes = await leaves_much_unread(visit)
             if closes:
                 headers.append((b"connection", b"close"))
@@ -154,6 +156,8 @@ class S3Door:
         visit.operation = operation.name
         endpoint = self._endpoints.get(operation.name)
         if endpoint is None:
+            if bucket:
+                await self._core.buckets.find(bucket)  # what is not there is told first
             raise NotImplemented_(f"{operation.name} is not implemented", Operation=operation.name)
         visit.body = body = identity.payload.open(receive, headers)
         members = endpoint.parse(bucket, key, query, told)
@@ -297,6 +301,8 @@ class S3Door:
     def _refuse(self, visit: Visit, error: Exception) -> Response:
         answer = to_s3_error(error)
         visit.error = answer.code
+        if "Method" in answer.detail:
+            answer.detail["Method"] = visit.method
         if isinstance(answer, InternalError):
             log.error("request %s failed", visit.request_id, exc_info=error)
         if self._websites is not None and visit.site is not None:

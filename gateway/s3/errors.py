@@ -530,6 +530,11 @@ def _bucket_exists(error: domain.BucketExists) -> S3Error:
     return (BucketAlreadyOwnedByYou if error.by_caller else BucketAlreadyExists)(BucketName=error.bucket)
 
 
+def _bucket_not_empty(error: domain.BucketNotEmpty) -> S3Error:
+    more = ". You must delete all versions in the bucket." if error.versioned else ""
+    return BucketNotEmpty(BucketNotEmpty.message + more, BucketName=error.bucket)
+
+
 def _invalid_part(error: domain.InvalidPart) -> S3Error:
     return InvalidPart(UploadId=error.upload_id, PartNumber=str(error.part_number), ETag=error.etag)
 
@@ -573,7 +578,7 @@ _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.TenantNotFound: lambda e: AccessDenied(),
     domain.BucketNotFound: lambda e: NoSuchBucket(BucketName=e.bucket),
     domain.BucketExists: _bucket_exists,
-    domain.BucketNotEmpty: lambda e: BucketNotEmpty(BucketName=e.bucket),
+    domain.BucketNotEmpty: _bucket_not_empty,
     domain.BadBucketName: lambda e: InvalidBucketName(BucketName=e.bucket),
     domain.ObjectNotFound: _no_such_key,
     domain.IsDeleteMarker: _is_delete_marker,

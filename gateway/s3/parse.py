@@ -314,6 +314,8 @@ def compile_body(operation: Operation, takes: frozenset[str]) -> Callable[[bytes
 
     def parse(body: bytes) -> dict[str, Any]:
         if not body:
+            if payload.required and operation.input_root is None:
+                raise MalformedPolicy  # an empty text is no policy
             if payload.required:
                 raise MissingRequestBodyError
             return {}

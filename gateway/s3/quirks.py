@@ -29,6 +29,7 @@ SIGNING_PREFIX = "x-amz-"
 """Query keys of presigned requests, in any case; the verifier has dealt with them before routing."""
 
 STATUSES: Mapping[str, int] = {
+    "PutBucketTagging": 204,  # as AWS answers
     "PutBucketPolicy": 204,  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html, sample
 }
 """Success statuses that the model leaves out. 206 is not here: render sets it where ContentRange is."""
@@ -72,7 +73,33 @@ UNWRAPPED: Mapping[str, str] = {"GetBucketLocation": "LocationConstraint"}
 """Answers whose root element *is* the member: its text is the root's text."""
 
 FIRST: Mapping[str, tuple[str, ...]] = {
-    # As recorded; the model has them in the order of no wire.
+    # As recorded, and as the samples of AWS's reference have them; the model has them in the order of no wire.
+    "ListBuckets": ("Owner",),
+    "ListObjects": ("Name", "Prefix", "Marker", "NextMarker", "MaxKeys", "Delimiter", "EncodingType", "IsTruncated"),
+    "ListObjectsV2": (
+        *("Name", "Prefix", "StartAfter", "ContinuationToken", "NextContinuationToken", "KeyCount", "MaxKeys"),
+        *("Delimiter", "EncodingType", "IsTruncated"),
+    ),
+    "ListObjectVersions": (
+        *("Name", "Prefix", "KeyMarker", "VersionIdMarker", "NextKeyMarker", "NextVersionIdMarker", "MaxKeys"),
+        *("Delimiter", "EncodingType", "IsTruncated"),
+    ),
+    "ListMultipartUploads": (
+        *("Bucket", "KeyMarker", "UploadIdMarker", "NextKeyMarker", "NextUploadIdMarker", "Prefix", "Delimiter"),
+        *("EncodingType", "MaxUploads", "IsTruncated"),
+    ),
+    "ListParts": (
+        *("Bucket", "Key", "UploadId", "Initiator", "Owner", "StorageClass", "PartNumberMarker"),
+        *("NextPartNumberMarker", "MaxParts", "IsTruncated"),
+    ),
+    "ObjectVersion": ("Key", "VersionId", "IsLatest", "LastModified"),
+    "DeleteMarkerEntry": ("Key", "VersionId", "IsLatest", "LastModified"),
+    "MultipartUpload": ("Key", "UploadId", "Initiator", "Owner", "StorageClass", "Initiated"),
+    "CopyObjectResult": ("LastModified", "ETag"),
+    "CopyPartResult": ("LastModified", "ETag"),
+    "Owner": ("ID",),
+    "Initiator": ("ID",),
+    "Grantee": ("ID",),
     "LifecycleRule": ("ID", "Prefix", "Filter", "Status"),
 }
 """Members, by structure, whose elements come before the others."""
@@ -108,6 +135,12 @@ ANY_CASE = frozenset(
 )
 """Headers whose values AWS takes in small letters too (https://github.com/versity/versitygw/issues/1116): minio-py
 sends them so."""
+
+OPTIONAL = frozenset({("Tagging", "TagSet")})
+"""Members, with their structure, that the model requires and AWS does not: no tags are no tags."""
+
+WHOLE_SECONDS = frozenset({"LastModified", "CreationDate", "Initiated"})
+"""Timestamps in XML that AWS rounds down to seconds, though it writes milliseconds: so they equal those of headers."""
 
 LENIENT_DATES = frozenset(
     {

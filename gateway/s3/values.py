@@ -87,6 +87,11 @@ def iso_dates(times: Sequence[Time]) -> list[str]:
         return [iso_date(when) for when in times]
 
 
+def iso_seconds(times: Sequence[Time]) -> list[str]:
+    """Times whose fraction nobody shall see: ``2009-10-12T17:50:30.000Z``."""
+    return [_iso_second((when if type(when) is int else _millis(when)) // 1000) + ".000Z" for when in times]
+
+
 @lru_cache(maxsize=4096)
 def _iso_second(second: int) -> str:
     t = gmtime(second)

@@ -13,6 +13,7 @@ from typing import Any
 
 from lxml import etree
 
+from gateway.s3 import quirks
 from gateway.s3.model import Member, Operation, Shape
 from gateway.s3.values import parse_boolean, parse_integer, parse_time
 
@@ -96,7 +97,7 @@ def compile_document(operation: Operation) -> Callable[[bytes], Any]:
 
 def _compile(shape: Shape) -> Reader:
     if shape.kind == "structure":
-        return _compile_structure(shape.members)
+        return _compile_structure(shape.members, shape.name)
     if shape.kind == "list":
         return _compile_list(shape)
     return _compile_scalar(shape)
@@ -148,7 +149,7 @@ def _compile_list(shape: Shape) -> Reader:
     return read
 
 
-def _compile_structure(members: tuple[Member, ...]) -> Reader:
+def _compile_structure(members: tuple[Member, ...], structure: str = "") -> Reader:
     fields: dict[str, tuple[str, Reader, bool]] = {}
     attributes = [member for member in members if member.attribute]
     for member in members:
@@ -160,7 +161,9 @@ def _compile_structure(members: tuple[Member, ...]) -> Reader:
             assert shape.item is not None
             shape = shape.item
         fields[member.wire] = (member.name, _compile(shape), repeated)
-    required = tuple(member.name for member in members if member.required)
+    required = tuple(
+        member.name for member in members if member.required and (structure, member.name) not in quirks.OPTIONAL
+    )
 
     def read(element: Any) -> dict[str, Any]:
         value: dict[str, Any] = {}

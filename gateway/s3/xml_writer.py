@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from gateway.s3 import quirks
 from gateway.s3.model import Member, Operation, Shape
-from gateway.s3.values import iso_dates
+from gateway.s3.values import iso_dates, iso_seconds
 from gateway.s3.xml import escape
 
 Column = Callable[[Sequence[Any]], Sequence[str]]
@@ -34,7 +34,13 @@ def compile_answer(operation: Operation) -> Callable[[Mapping[str, Any]], bytes]
     closing = f"</{root}>"
     unwrapped = quirks.UNWRAPPED.get(operation.name)
     if unwrapped is not None:
-        return lambda result: (opening + escape(result.get(unwrapped) or "") + closing).encode()
+        empty = f"{opening[:-1]}/>"
+
+        def write_text(result: Mapping[str, Any]) -> bytes:
+            text = result.get(unwrapped)
+            return (opening + escape(text) + closing if text else empty).encode()
+
+        return write_text
     payload = operation.output_payload
     if payload is not None:
         name, write = payload.name, _compile_structure(payload.shape.members, payload.shape.name, False)
@@ -149,6 +155,8 @@ def _compile_column(name: str, shape: Shape, url: bool) -> Column:
             return lambda values: [f"{value:d}" for value in values]
         case "boolean":
             return _booleans
+        case "timestamp" if name in quirks.WHOLE_SECONDS:
+            return iso_seconds
         case "timestamp":
             return iso_dates
     raise TypeError(f"no XML form of {shape.kind} ({shape.name})")

@@ -16,7 +16,7 @@ from gateway.s3.values import http_date, iso_date
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 OWNER = {"DisplayName": "Me", "ID": "7b"}
-OWNER_XML = "<DisplayName>Me</DisplayName><ID>7b</ID>"
+OWNER_XML = "<ID>7b</ID><DisplayName>Me</DisplayName>"
 MOMENT = 1255369830123  # 2009-10-12T17:50:30.123Z
 
 
@@ -28,25 +28,25 @@ def render(name: str, result: dict[str, Any]) -> tuple[int, dict[str, str], str]
 
 ROW = {"Key": "a&b", "LastModified": MOMENT, "ETag": '"e"', "Size": 7, "StorageClass": "STANDARD"}
 ROW_XML = (
-    "<Key>a&amp;b</Key><LastModified>2009-10-12T17:50:30.123Z</LastModified>"
+    "<Key>a&amp;b</Key><LastModified>2009-10-12T17:50:30.000Z</LastModified>"
     '<ETag>"e"</ETag><Size>7</Size><StorageClass>STANDARD</StorageClass>'
 )
 
 GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
     "ListBuckets": (
         {"Buckets": [{"Name": "b", "CreationDate": MOMENT}], "Owner": OWNER, "Prefix": None},
-        f"<ListAllMyBucketsResult {XMLNS}><Buckets><Bucket><Name>b</Name><CreationDate>2009-10-12T17:50:30.123Z"
-        f"</CreationDate></Bucket></Buckets><Owner>{OWNER_XML}</Owner></ListAllMyBucketsResult>",
+        f"<ListAllMyBucketsResult {XMLNS}><Owner>{OWNER_XML}</Owner><Buckets><Bucket><Name>b</Name>"
+        "<CreationDate>2009-10-12T17:50:30.000Z</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>",
     ),
     "ListObjects": (
         {"Name": "b", "Marker": "", "Contents": [{**ROW, "Owner": OWNER}], "MaxKeys": 1000, "IsTruncated": False},
-        f"<ListBucketResult {XMLNS}><IsTruncated>false</IsTruncated><Marker></Marker><Contents>{ROW_XML}"
-        f"<Owner>{OWNER_XML}</Owner></Contents><Name>b</Name><MaxKeys>1000</MaxKeys></ListBucketResult>",
+        f"<ListBucketResult {XMLNS}><Name>b</Name><Marker></Marker><MaxKeys>1000</MaxKeys><IsTruncated>false"
+        f"</IsTruncated><Contents>{ROW_XML}<Owner>{OWNER_XML}</Owner></Contents></ListBucketResult>",
     ),
     "ListObjectsV2": (
         {"Name": "b", "Prefix": "", "KeyCount": 1, "CommonPrefixes": [{"Prefix": "a/"}, {"Prefix": "b/"}]},
-        f"<ListBucketResult {XMLNS}><Name>b</Name><Prefix></Prefix><CommonPrefixes><Prefix>a/</Prefix>"
-        "</CommonPrefixes><CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes><KeyCount>1</KeyCount></ListBucketResult>",
+        f"<ListBucketResult {XMLNS}><Name>b</Name><Prefix></Prefix><KeyCount>1</KeyCount><CommonPrefixes><Prefix>a/"
+        "</Prefix></CommonPrefixes><CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes></ListBucketResult>",
     ),
     "ListObjectVersions": (
         {"Versions": [{"Key": "k", "VersionId": "null", "IsLatest": True}], "DeleteMarkers": [{"Key": "d"}]},
@@ -60,8 +60,8 @@ GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
     "GetBucketVersioning": ({}, f"<VersioningConfiguration {XMLNS}></VersioningConfiguration>"),
     "CopyObject": (
         {"CopyObjectResult": {"ETag": '"e"', "LastModified": MOMENT}},
-        f'<CopyObjectResult {XMLNS}><ETag>"e"</ETag><LastModified>2009-10-12T17:50:30.123Z</LastModified>'
-        "</CopyObjectResult>",
+        f"<CopyObjectResult {XMLNS}><LastModified>2009-10-12T17:50:30.000Z</LastModified>"
+        '<ETag>"e"</ETag></CopyObjectResult>',
     ),
     "UploadPartCopy": (
         {"CopyPartResult": {"ETag": '"e"'}},
@@ -79,12 +79,12 @@ GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "ListParts": (
         {"UploadId": "u", "Parts": [{"PartNumber": 1, "Size": 5}], "Initiator": {"ID": "7b"}, "MaxParts": 1},
-        f"<ListPartsResult {XMLNS}><UploadId>u</UploadId><MaxParts>1</MaxParts><Part><PartNumber>1</PartNumber>"
-        "<Size>5</Size></Part><Initiator><ID>7b</ID></Initiator></ListPartsResult>",
+        f"<ListPartsResult {XMLNS}><UploadId>u</UploadId><Initiator><ID>7b</ID></Initiator><MaxParts>1</MaxParts><Part>"
+        "<PartNumber>1</PartNumber><Size>5</Size></Part></ListPartsResult>",
     ),
     "ListMultipartUploads": (
         {"Bucket": "b", "Uploads": [{"UploadId": "u", "Key": "k"}]},
-        f"<ListMultipartUploadsResult {XMLNS}><Bucket>b</Bucket><Upload><UploadId>u</UploadId><Key>k</Key></Upload>"
+        f"<ListMultipartUploadsResult {XMLNS}><Bucket>b</Bucket><Upload><Key>k</Key><UploadId>u</UploadId></Upload>"
         "</ListMultipartUploadsResult>",
     ),
     "DeleteObjects": (
@@ -282,7 +282,8 @@ def test_times_come_as_milliseconds_or_datetimes(when: int | datetime) -> None:
     assert iso_date(when) == "2009-10-12T17:50:30.123Z"
     assert http_date(when) == b"Mon, 12 Oct 2009 17:50:30 GMT"
     _, _, body = render("ListObjects", {"Contents": [{"LastModified": when}] * 5})
-    assert body.count("2009-10-12T17:50:30.123Z") == 5
+    # Those of listings are whole seconds, as those of headers.
+    assert body.count("2009-10-12T17:50:30.000Z") == 5
 
 
 def test_times_before_the_epoch() -> None:

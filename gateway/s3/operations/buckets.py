@@ -8,11 +8,11 @@ from typing import Any
 
 from gateway.access import authorize_creation
 from gateway.acl import ENFORCED, OWNERSHIPS, Acl
-from gateway.bucket_configs import OBJECT_LOCK, VERSIONING
+from gateway.bucket_configs import OBJECT_LOCK, TAGGING, VERSIONING
 from gateway.errors import BucketExists
 from gateway.locks import DefaultRetention
 from gateway.public_access import is_public_acl
-from gateway.s3.call import Call
+from gateway.s3.call import Answer, Call
 from gateway.s3.errors import (
     AccessDenied,
     BucketAlreadyExists,
@@ -26,6 +26,7 @@ from gateway.s3.operations.common import owner_of
 from gateway.s3.operations.grants import GRANTS, asks_for_acl, requested_acl
 from gateway.s3.operations.opening import open_bucket
 from gateway.s3.operations.registry import operation
+from gateway.s3.operations.tagging import bucket_tags
 from gateway.types import Principal
 from gateway.versioning import ENABLED
 
@@ -58,13 +59,14 @@ async def list_buckets(
     owner_id = None if principal.is_admin else principal.user_id
     buckets = await call.core.buckets.list(owner_id, Prefix or "", after, limit + 1)
     page = [bucket for bucket in buckets[:limit] if BucketRegion is None or bucket.region == BucketRegion]
-    paged = MaxBuckets is not None or ContinuationToken is not None
+    asked = any(told is not None for told in (MaxBuckets, ContinuationToken, Prefix, BucketRegion))
     return {
         "Buckets": [
             {
                 "Name": bucket.name,
                 "CreationDate": bucket.created_at,
-                "BucketRegion": bucket.region if paged or BucketRegion else None,
+                "BucketRegion": bucket.region if asked else None,
+                "BucketArn": arn_of(bucket.name),
             }
             for bucket in page
         ],
@@ -83,7 +85,7 @@ def _decode_token(token: str) -> str:
         return base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise InvalidArgument(
-            "The continuation token provided is incorrect", ArgumentName="continuation-token", ArgumentValue=token
+            "The continuation token provided is incorrect", ArgumentName="continuation-token"
         ) from None
 
 
@@ -100,29 +102,44 @@ async def create_bucket(
     """Make a bucket that the caller owns."""
     owner = authorize_creation(call.principal, Bucket)
     # Object lock needs versions, so it turns versioning on.
-    locked = {VERSIONING: ENABLED, OBJECT_LOCK: DefaultRetention().dump()} if ObjectLockEnabledForBucket else {}
+    configs = {VERSIONING: ENABLED, OBJECT_LOCK: DefaultRetention().dump()} if ObjectLockEnabledForBucket else {}
+    if tags := (CreateBucketConfiguration or {}).get("Tags"):
+        configs[TAGGING] = bucket_tags(tags, created=True)
     ownership, acl = await _access(call, owner, ObjectOwnership, ACL)
     region = _region(CreateBucketConfiguration, call.core.settings.regions)
     try:
-        await call.core.buckets.create(Bucket, owner, ownership=ownership, acl=acl, configs=locked, region=region)
+        await call.core.buckets.create(Bucket, owner, ownership=ownership, acl=acl, configs=configs, region=region)
     except BucketExists as error:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html: in us-east-1 making one's own
         # bucket again is no error.
         if not (error.by_caller and region == CLASSIC):
             raise
+        if tags:
+            raise
         # There it also resets the ACL. Nobody who makes a bucket again means to open or to close it: refused.
         if (await call.core.buckets.find(Bucket)).acl != acl:
             raise BucketAlreadyExists(BucketName=Bucket) from error
-    return {"Location": f"/{Bucket}"}
+    return {"Location": _location(call, Bucket, CreateBucketConfiguration), "BucketArn": arn_of(Bucket)}
+
+
+def arn_of(bucket: str) -> str:
+    return f"arn:aws:s3:::{bucket}"
+
+
+def _location(call: Call, bucket: str, configuration: dict[str, Any] | None) -> str:
+    """Where a new bucket is: its path, or its own host where a region was asked for and hosts are buckets."""
+    host = call.host.lower()
+    domains = [domain.lower().strip(".") for domain in call.core.settings.s3_domains]
+    if (configuration or {}).get("LocationConstraint") and host.partition(":")[0] in domains:
+        return f"{'https' if call.secure else 'http'}://{bucket}.{host}/"
+    return f"/{bucket}"
 
 
 async def _access(call: Call, owner: Principal, ownership: str | None, canned: str | None) -> tuple[str, Acl | None]:
     """Ownership and ACL of a bucket to be made. Raises InvalidBucketAclWithObjectOwnership, InvalidArgument."""
     if ownership is not None and ownership not in OWNERSHIPS:
         raise InvalidArgument(
-            "Invalid x-amz-object-ownership header: " + ownership,
-            ArgumentName="x-amz-object-ownership",
-            ArgumentValue=ownership,
+            "Invalid x-amz-object-ownership header: " + ownership, ArgumentName="x-amz-object-ownership"
         )
     chosen = call.core.buckets.ownership_of_new(ownership)
     if not asks_for_acl(call, canned):
@@ -150,7 +167,7 @@ def _region(configuration: dict[str, Any] | None, regions: tuple[str, ...]) -> s
     """
     if not configuration:
         return regions[0]
-    for name in ("Location", "Bucket", "Tags"):
+    for name in ("Location", "Bucket"):
         if configuration.get(name):
             raise NotImplemented_(Header=name)
     constraint: str | None = configuration.get("LocationConstraint")
@@ -167,10 +184,11 @@ def _region(configuration: dict[str, Any] | None, regions: tuple[str, ...]) -> s
 
 
 @operation
-async def head_bucket(call: Call, *, Bucket: str, ExpectedBucketOwner: str | None = None) -> dict[str, Any]:
+async def head_bucket(call: Call, *, Bucket: str, ExpectedBucketOwner: str | None = None) -> Answer:
     """Whether the bucket is there and the caller may list it."""
     bucket = await open_bucket(call, "s3:ListBucket", Bucket, None, ExpectedBucketOwner)
-    return {"BucketRegion": bucket.region}
+    told = {"BucketRegion": bucket.region, "BucketArn": arn_of(bucket.name), "AccessPointAlias": False}
+    return Answer(told, headers=[(b"content-type", b"application/xml")])
 
 
 @operation

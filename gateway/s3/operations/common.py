@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -57,6 +58,14 @@ def version_of(text: str | None) -> str | None:
             ArgumentName="versionId",
             ArgumentValue=text,
         )
+    return version_id
+
+
+def version_in(bucket: Bucket, text: str | None) -> str | None:
+    """The same, for a bucket: one that was never versioned has null versions only. Raises InvalidArgument."""
+    version_id = version_of(text)
+    if version_id and versioning_of(bucket) is None:
+        raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=text or "")
     return version_id
 
 
@@ -116,34 +125,52 @@ def parse_tag_header(text: str | None) -> tuple[tuple[str, str], ...]:
     pairs = []
     for item in text.split("&"):
         name, _, value = item.partition("=")
+        if not item:
+            continue
         try:
+            if "=" in value:
+                raise ValueError(item)
             pairs.append((unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")))
-        except UnicodeDecodeError:
-            raise InvalidArgument(
-                "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters "
-                "without tag name duplicates.",
-                ArgumentName="x-amz-tagging",
-                ArgumentValue=text,
-            ) from None
+        except ValueError:
+            raise _bad_tag_header(text) from None
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise _bad_tag_header(text)
     return check_tags(pairs)
 
 
-def check_tags(pairs: list[tuple[str, str]], most: int = MAX_TAGS) -> tuple[tuple[str, str], ...]:
-    """Tags within S3's limits, in the order of their keys. Raises InvalidTag.
+def _bad_tag_header(text: str) -> InvalidArgument:
+    return InvalidArgument(
+        "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters "
+        "without tag name duplicates.",
+        ArgumentName="x-amz-tagging",
+        ArgumentValue=text,
+    )
+
+
+_TAG_TEXT = re.compile(r"[\w\s+\-=.:/@]*")
+"""Letters and digits of any script, spaces and some marks."""
+
+
+def check_tags(
+    pairs: list[tuple[str, str]], most: int = MAX_TAGS, *, system: str = "Your TagKey cannot be prefixed with aws:"
+) -> tuple[tuple[str, str], ...]:
+    """Tags within S3's limits, in the order of their keys; ``system`` says why none may be AWS's. Raises InvalidTag.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
     """
     if len(pairs) > most:
         raise InvalidTag(f"Object tags cannot be greater than {most}")
-    if len({name for name, _ in pairs}) != len(pairs):
-        raise InvalidTag("Cannot provide multiple Tags with the same key")
+    seen = set()
     for name, value in pairs:
-        if not 1 <= len(name) <= MAX_TAG_KEY:
+        if name in seen:
+            raise InvalidTag("Cannot provide multiple Tags with the same key", TagKey=name)
+        seen.add(name)
+        if not 1 <= len(name) <= MAX_TAG_KEY or not _TAG_TEXT.fullmatch(name):
             raise InvalidTag("The TagKey you have provided is invalid", TagKey=name)
-        if len(value) > MAX_TAG_VALUE:
+        if len(value) > MAX_TAG_VALUE or not _TAG_TEXT.fullmatch(value):
             raise InvalidTag("The TagValue you have provided is invalid", TagKey=name, TagValue=value)
         if name.startswith("aws:"):
-            raise InvalidTag("System tags cannot be added/updated by requester", TagKey=name)
+            raise InvalidTag(system, TagKey=name)
     return tuple(sorted(pairs))
 
 

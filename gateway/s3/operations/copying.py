@@ -19,7 +19,7 @@ from gateway.s3.operations.common import (
     parse_tag_header,
     quoted,
     read_conditions,
-    written_version,
+    version_member,
 )
 from gateway.s3.operations.encrypting import TOLD, encryption_members, part_key, source_key, wanted_encryption
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
@@ -149,7 +149,7 @@ async def copy_object(
             **checksum_members(info.checksum),
         },
         "CopySourceVersionId": source.shown_version(),
-        **written_version(info.version_id),
+        **version_member(bucket, info),
         **expiration_member(bucket, info),
         **encryption_members(info.encryption, wanted.customer if wanted else None, context=True),
     }
@@ -251,6 +251,8 @@ def _copy_span(header: str | None, size: int) -> ByteRange:
             ArgumentName="x-amz-copy-source-range",
             ArgumentValue=header,
         )
+    if first >= size:
+        raise InvalidRequest("The specified copy range is invalid for the source object size")
     if last >= size:
         raise InvalidRange(
             f"Range specified is not valid for source object of size: {size}",
@@ -271,9 +273,7 @@ async def open_source(call: Call, copy_source: str, expected_owner: str | None) 
         name, key, version_id = "", "", None
     if not name or not key:
         raise InvalidArgument(
-            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-            ArgumentName="x-amz-copy-source",
-            ArgumentValue=copy_source,
+            "Invalid copy source object key", ArgumentName="x-amz-copy-source", ArgumentValue="x-amz-copy-source"
         )
     try:
         bucket, info = await open_object(call, "s3:GetObject", name, key, expected_owner, version_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway import acl as acls
@@ -87,7 +87,7 @@ async def requested_acl(call: Call, canned: str | None, owner: str, bucket_owner
     for name, permission in granted:
         header = decode_header(call.headers[name])
         for kind, value in acls.parse_grantees(header, name.decode()):
-            found.append(await _grant(call, kind, value, permission))
+            found.append(await _grant(call, kind, value, permission, _IN_HEADERS))
     return _bounded(found)
 
 
@@ -97,6 +97,8 @@ async def acl_from_document(call: Call, document: dict[str, Any], owner: str) ->
     if told is None or "Grants" not in document:
         raise MalformedACLError
     if told != owner:
+        if await user_of_canonical_id(call.core.catalog, told) is None:
+            raise InvalidArgument("Invalid id", ArgumentName="CanonicalUser/ID", ArgumentValue=told)
         raise AccessDenied
     return _bounded([await grant_from_document(call, entry, acls.PERMISSIONS) for entry in document["Grants"]])
 
@@ -119,11 +121,16 @@ def _bounded(grants: Iterable[Grant]) -> Acl:
     return found
 
 
-async def _grant(call: Call, kind: str, value: str, permission: str) -> Grant:
+_IN_DOCUMENTS = {acls.USER: "CanonicalUser/ID", acls.GROUP: "Group/URI"}
+_IN_HEADERS = {acls.USER: "id", acls.GROUP: "uri"}
+"""What errors call a grantee's value."""
+
+
+async def _grant(call: Call, kind: str, value: str, permission: str, names: Mapping[str, str] = _IN_DOCUMENTS) -> Grant:
     """A grant to a grantee that exists."""
     if kind == acls.GROUP:
         if value not in acls.GROUPS:
-            raise InvalidArgument("Invalid group uri", ArgumentName="URI", ArgumentValue=value)
+            raise InvalidArgument("Invalid group uri", ArgumentName=names[kind], ArgumentValue=value)
         return Grant(acls.GROUP, value, permission)
     if kind == acls.EMAIL:
         users = await users_of_email(call.core.catalog, value)
@@ -133,7 +140,7 @@ async def _grant(call: Call, kind: str, value: str, permission: str) -> Grant:
             raise UnresolvableGrantByEmailAddress
         return Grant(acls.USER, users[0].canonical_id, permission)
     if await user_of_canonical_id(call.core.catalog, value) is None:
-        raise InvalidArgument("Invalid id", ArgumentName="CanonicalUser/ID", ArgumentValue=value)
+        raise InvalidArgument("Invalid id", ArgumentName=names[kind], ArgumentValue=value)
     return Grant(acls.USER, value, permission)
 
 

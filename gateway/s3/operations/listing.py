@@ -35,7 +35,8 @@ async def list_objects(
     """Version 1: pages by marker, owners always shown."""
     bucket = await _open(call, "s3:ListBucket", Bucket, Prefix, EncodingType, ExpectedBucketOwner)
     limit = page_size(MaxKeys, "max-keys")
-    page = await call.core.objects.list(bucket, Prefix or "", Delimiter or "", Marker or "", limit)
+    after = _past_rolled_up(Marker or "", Prefix or "", Delimiter or "")
+    page = await call.core.objects.list(bucket, Prefix or "", Delimiter or "", after, limit)
     owners = Owners(call)
     return {
         "Name": Bucket,
@@ -50,6 +51,14 @@ async def list_objects(
         "Contents": await _contents(page, owners),
         "CommonPrefixes": common_prefixes(page),
     }
+
+
+def _past_rolled_up(marker: str, prefix: str, delimiter: str) -> str:
+    """Where a page begins: a marker within a common prefix is past all of it, as that was listed before."""
+    if not delimiter or not marker.startswith(prefix):
+        return marker
+    cut = marker.find(delimiter, len(prefix))
+    return marker if cut < 0 else marker[: cut + len(delimiter)]
 
 
 @operation(ignores=_NO_RESTORES)
@@ -76,7 +85,7 @@ async def list_objects_v2(
     return {
         "Name": Bucket,
         "Prefix": Prefix or "",
-        "StartAfter": StartAfter or None,
+        "StartAfter": (StartAfter or None) if not ContinuationToken else None,
         "ContinuationToken": ContinuationToken,
         "NextContinuationToken": encode_token(page.last) if page.truncated else None,
         "KeyCount": len(page.rows) + len(page.prefixes),

@@ -116,7 +116,7 @@ async def get_object_retention(
     bucket, info = await open_object(call, "s3:GetObjectRetention", Bucket, Key, ExpectedBucketOwner, VersionId)
     _require_lock(bucket)
     if info.lock is None or info.lock.mode is None:
-        raise NoSuchObjectLockConfiguration(Key=Key)
+        raise NoSuchObjectLockConfiguration
     return {"Retention": {"Mode": info.lock.mode, "RetainUntilDate": info.lock.until}}
 
 
@@ -132,10 +132,10 @@ async def put_object_legal_hold(
 ) -> dict[str, Any]:
     """Put a version under a legal hold, or lift it."""
     bucket, _ = await open_object(call, "s3:PutObjectLegalHold", Bucket, Key, ExpectedBucketOwner, VersionId)
-    _require_lock(bucket)
     status = (LegalHold or {}).get("Status")
     if status not in ("ON", "OFF"):
         raise MalformedXML
+    _require_lock(bucket)
     await call.core.objects.set_legal_hold(bucket, Key, version_of(VersionId), status == "ON")
     return {}
 
@@ -148,7 +148,7 @@ async def get_object_legal_hold(
     bucket, info = await open_object(call, "s3:GetObjectLegalHold", Bucket, Key, ExpectedBucketOwner, VersionId)
     _require_lock(bucket)
     if info.lock is None or info.lock.legal_hold is None:
-        raise NoSuchObjectLockConfiguration(Key=Key)
+        raise NoSuchObjectLockConfiguration
     return {"LegalHold": {"Status": "ON" if info.lock.legal_hold else "OFF"}}
 
 
@@ -161,7 +161,7 @@ def _future(until: datetime) -> int:
     """A date to retain until, in Unix milliseconds. Raises InvalidArgument for the past."""
     when = int(until.timestamp() * 1000)
     if when <= now_ms():
-        raise InvalidArgument("The retain until date must be in the future!")
+        raise InvalidArgument("The retain until date must be in the future!", ArgumentName="RetainUntilDate")
     return when
 
 
@@ -185,7 +185,10 @@ async def new_object_lock(call: Call, bucket: Bucket, members: Mapping[str, Any]
         return None
     mode, until, hold = (members[name] for name in _MEMBERS)
     if (mode is None) != (until is None):
-        raise InvalidArgument("x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied")
+        raise InvalidArgument(
+            "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied",
+            ArgumentName="x-amz-object-lock-mode" if mode is None else "x-amz-object-lock-retain-until-date",
+        )
     if mode is not None and mode not in MODES:
         raise InvalidArgument("Unknown wormMode directive.", ArgumentName="x-amz-object-lock-mode", ArgumentValue=mode)
     if hold not in (None, "ON", "OFF"):

@@ -29,7 +29,7 @@ from gateway.s3.operations.listing import Owners, common_prefixes, page_size
 from gateway.s3.operations.locking import new_object_lock
 from gateway.s3.operations.opening import open_bucket, open_object
 from gateway.s3.operations.registry import operation
-from gateway.types import Checksum, ObjectInfo, ObjectPart, Part, Upload
+from gateway.types import Bucket, Checksum, ObjectInfo, ObjectPart, Part, Upload
 from gateway.uploads import ChosenPart
 
 _ATTRIBUTES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
@@ -343,6 +343,8 @@ async def list_multipart_uploads(
             "Invalid Encoding Method specified in Request", ArgumentName="encoding-type", ArgumentValue=EncodingType
         )
     limit = page_size(MaxUploads, "max-uploads")
+    if KeyMarker and UploadIdMarker:
+        await _check_marker(call, bucket, KeyMarker, UploadIdMarker)
     # Without an id marker, a key marker is past all uploads of that key.
     marker = (KeyMarker or "", (UploadIdMarker or "\U0010ffff") if KeyMarker else "")
     page = await call.core.uploads.list(bucket, Prefix or "", Delimiter or "", *marker, limit)
@@ -362,13 +364,15 @@ async def list_multipart_uploads(
                 "ChecksumType": kind,
             }
         )
+    # AWS tells the last upload even where nothing follows. After a common prefix it tells nothing, and whoever pages by
+    # that begins anew: here the prefix is told.
     ends_in_upload = bool(page.rows) and page.last == page.rows[-1][0]
     return {
         "Bucket": Bucket,
         "KeyMarker": KeyMarker or "",
-        "UploadIdMarker": UploadIdMarker or "",
-        "NextKeyMarker": page.last.decode() if page.truncated else None,
-        "NextUploadIdMarker": page.rows[-1][1] if page.truncated and ends_in_upload else None,
+        "UploadIdMarker": (UploadIdMarker or "") if KeyMarker else "",
+        "NextKeyMarker": page.last.decode() if page.truncated or ends_in_upload else "",
+        "NextUploadIdMarker": page.rows[-1][1] if ends_in_upload else "",
         "Prefix": Prefix or None,
         "Delimiter": Delimiter or None,
         "EncodingType": EncodingType,
@@ -377,6 +381,12 @@ async def list_multipart_uploads(
         "Uploads": uploads,
         "CommonPrefixes": common_prefixes(page),
     }
+
+
+async def _check_marker(call: Call, bucket: Bucket, key: str, upload_id: str) -> None:
+    """Raise InvalidArgument for an upload that is of another key; one that is over by now still marks a place."""
+    if await call.core.uploads.key_of(bucket, upload_id) not in (None, key):
+        raise InvalidArgument("Invalid uploadId marker", ArgumentName="upload-id-marker", ArgumentValue=upload_id)
 
 
 @operation

@@ -18,6 +18,7 @@ from gateway.s3.errors import (
     InvalidPart,
     InvalidRequest,
     MalformedXML,
+    NoSuchVersion,
     S3Error,
     to_s3_error,
 )
@@ -30,6 +31,7 @@ from gateway.s3.operations.common import (
     parse_tag_header,
     quoted,
     read_conditions,
+    version_in,
     version_of,
     written_version,
 )
@@ -40,7 +42,7 @@ from gateway.s3.operations.locking import new_object_lock
 from gateway.s3.operations.opening import expect_owner, open_bucket, open_for, open_object, permit
 from gateway.s3.operations.registry import operation
 from gateway.types import Bucket, Checksum, ObjectInfo
-from gateway.versioning import shown_id
+from gateway.versioning import shown_id, versioning_of
 
 MAX_DELETES = 1000
 
@@ -293,7 +295,9 @@ async def delete_object(
     )
     removed = await call.core.objects.delete(
         bucket,
-        Removal(Key, conditions, version_of(VersionId), _marker_owner(call, bucket), bool(BypassGovernanceRetention)),
+        Removal(
+            Key, conditions, version_in(bucket, VersionId), _marker_owner(call, bucket), bool(BypassGovernanceRetention)
+        ),
     )
     return _removal_members(removed)
 
@@ -357,6 +361,8 @@ async def _delete_one(call: Call, bucket: Bucket, item: dict[str, Any], bypass: 
         open_for(call, action, bucket, key, version_id=version)
         if bypass:
             permit(call, "s3:BypassGovernanceRetention", bucket, key)
+        if version not in (None, "null") and versioning_of(bucket) is None:
+            raise NoSuchVersion
         removal = Removal(key, conditions, version_of(version), _marker_owner(call, bucket), bypass)
         return await call.core.objects.delete(bucket, removal)
     except (GatewayError, S3Error) as error:

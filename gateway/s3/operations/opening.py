@@ -7,8 +7,8 @@ from gateway.bucket_configs import POLICY, REQUEST_PAYMENT
 from gateway.errors import ObjectNotFound
 from gateway.policy import nothing
 from gateway.s3.call import Call
-from gateway.s3.errors import AccessDenied
-from gateway.s3.operations.common import owner_of, version_of
+from gateway.s3.errors import AccessDenied, MethodNotAllowed
+from gateway.s3.operations.common import owner_of, version_in
 from gateway.s3.policy_context import context_of
 from gateway.types import Bucket, ObjectInfo
 
@@ -83,6 +83,12 @@ def version_action(action: str, version_id: str | None) -> str:
     return action if version_id is None else VERSION_ACTIONS.get(action, action)
 
 
+_MARKERS_REFUSE = frozenset(
+    {"PutObjectTagging", "GetObjectTagging", "DeleteObjectTagging", "PutObjectAcl", "PutObjectRetention"}
+)
+"""Operations that a delete marker answers with MethodNotAllowed even where the request names no version."""
+
+
 async def open_object(
     call: Call, action: str, name: str, key: str, expected_owner: str | None = None, version_id: str | None = None
 ) -> tuple[Bucket, ObjectInfo]:
@@ -91,14 +97,18 @@ async def open_object(
     Raises NoSuchBucket, AccessDenied, and only to whom it may be told NoSuchKey or NoSuchVersion.
     """
     bucket = await call.core.buckets.find(name)
-    version, action = version_of(version_id), version_action(action, version_id)
+    version, action = version_in(bucket, version_id), version_action(action, version_id)
     try:
         info = await call.core.objects.find(bucket, key, version)
-    except ObjectNotFound:
+    except ObjectNotFound as error:
         # As if the caller listed what begins with the key.
         context = context_of(call, prefix=key) if POLICY in bucket.configs else nothing
         authorize(call.principal, "s3:ListBucket", bucket, key, None, context)
         await expect_owner(call, bucket, expected_owner)
+        if error.marker is not None and call.operation.name in _MARKERS_REFUSE:
+            raise MethodNotAllowed(Method=call.method, ResourceType="DeleteMarker").with_headers(
+                (b"allow", b"DELETE"), (b"x-amz-delete-marker", b"true"), (b"x-amz-version-id", error.marker.encode())
+            ) from None
         raise
     open_for(call, action, bucket, key, info, version_id)
     await expect_owner(call, bucket, expected_owner)
