@@ -97,11 +97,13 @@ class Uploads:
             scope = store.scope_for(bucket)
             encrypted = wanted or self._keys.default_for(bucket)
             domain = await self._keys.for_writing(bucket.name, scope, encrypted) if encrypted else None
+            now = now_ms()
             upload = Upload(
-                secrets.token_urlsafe(48),
+                # Uploads of one key are listed in the order in which they began, which is the order of their ids.
+                f"{now:012x}{secrets.token_urlsafe(36)}",
                 bucket.id,
                 key,
-                now_ms(),
+                now,
                 owner_id,
                 store.info.id,
                 domain.scope(scope) if domain else scope,

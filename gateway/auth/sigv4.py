@@ -136,7 +136,7 @@ class Verifier:
 
     async def verify(self, head: RequestHead) -> Identity:
         """The caller, proven; nobody where the request claims nothing. Raises an AuthError in every other case."""
-        fields = merge_headers(head.headers)
+        fields: Mapping[bytes, bytes] = merge_headers(head.headers)
         pairs = parse_query(head.query_string) if head.query_string else []
         authorization = fields.get(b"authorization")
         if pairs and not _CREDENTIAL_PARAMETERS.isdisjoint([name for name, _ in pairs]):
@@ -144,6 +144,7 @@ class Verifier:
                 raise _two_mechanisms()
             if any(name == b"AWSAccessKeyId" for name, _ in pairs):
                 return await self._verify_version_2(head, fields, pairs)
+            fields = _without_unsigned_content(fields, pairs)
             claim, auth_type = self._read_query(fields, pairs), IN_QUERY
             pairs = [pair for pair in pairs if pair[0] != b"X-Amz-Signature"]
         elif authorization is not None:
@@ -341,6 +342,16 @@ def _amz_parameters(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
             "X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
         )
     return found
+
+
+def _without_unsigned_content(
+    fields: Mapping[bytes, bytes], pairs: Sequence[tuple[bytes, bytes]]
+) -> Mapping[bytes, bytes]:
+    """The headers without an x-amz-content-sha256 that a presigned URL did not sign: AWS ignores it."""
+    signed = next((value for name, value in pairs if name == b"X-Amz-SignedHeaders"), b"")
+    if _CONTENT_SHA256 not in fields or _CONTENT_SHA256 in signed.split(b";"):
+        return fields
+    return {name: value for name, value in fields.items() if name != _CONTENT_SHA256}
 
 
 def _presigned_content(fields: Mapping[bytes, bytes], pairs: Sequence[tuple[bytes, bytes]]) -> bytes:

@@ -40,7 +40,7 @@ from gateway.s3.forms.headers import object_headers
 from gateway.s3.hosts import Domains
 from gateway.s3.model import Operation, operations
 from gateway.s3.operations.registry import REGISTRY, Registry
-from gateway.s3.parse import header_map, hoisted, parse_query, split_path
+from gateway.s3.parse import header_map, hoisted, parse_query, split_path, without_conditions
 from gateway.s3.render import Response
 from gateway.s3.route import Routes
 from gateway.s3.sending import Receive, Scope, Send, close, leaves_much_unread, send_answer
@@ -150,7 +150,9 @@ class S3Door:
         await self._admit(visit, scope, identity)
         bucket, key = visit.bucket, visit.key = self._place(visit, scope)
         query = parse_query(raw_query)
-        told = headers if identity.auth_type != IN_QUERY else hoisted(query, headers)
+        told: Mapping[bytes, bytes] = headers
+        if identity.auth_type == IN_QUERY:
+            query, told = without_conditions(query, hoisted(query, headers))
         level = self._routes.level(bucket, key)
         operation = self._routes.find(visit.method, level, query, told)
         visit.operation = operation.name
@@ -301,7 +303,7 @@ class S3Door:
     def _refuse(self, visit: Visit, error: Exception) -> Response:
         answer = to_s3_error(error)
         visit.error = answer.code
-        if "Method" in answer.detail:
+        if answer.detail.get("ResourceType") == "DeleteMarker":
             answer.detail["Method"] = visit.method
         if isinstance(answer, InternalError):
             log.error("request %s failed", visit.request_id, exc_info=error)

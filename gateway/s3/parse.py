@@ -6,6 +6,8 @@ handler, or listed (with a reason) as safe to ignore, or refused by name.
 
 from __future__ import annotations
 
+import base64
+import quopri
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -123,6 +125,17 @@ _SIGNING = frozenset(
 _UNKNOWN_BODY = re.compile(r"x-amz-(checksum-(crc|sha).*|sdk-checksum-algorithm)").fullmatch
 
 
+_CONDITIONS = frozenset({"if-match", "if-none-match"})
+
+
+def without_conditions(query: Mapping[str, str], headers: Headers) -> tuple[dict[str, str], Headers]:
+    """The query and the headers of a request that was signed in its query, conditions being headers wherever sent."""
+    found = {key.lower().encode(): value.encode() for key, value in query.items() if key.lower() in _CONDITIONS}
+    if not found:
+        return dict(query), headers
+    return {key: value for key, value in query.items() if key.lower() not in _CONDITIONS}, {**found, **headers}
+
+
 def hoisted(query: Mapping[str, str], headers: Headers) -> Headers:
     """The headers of a request that was signed in its query, with those that its signer put there.
 
@@ -144,6 +157,30 @@ def decode_header(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return value.decode("latin-1")
+
+
+_WORD = re.compile(r"=\?utf-8\?(?P<encoding>[bq])\?(?P<text>[!->@-~]*)\?=", re.IGNORECASE)
+
+
+def decode_metadata(value: bytes) -> str:
+    """A metadata value. AWS decodes one RFC 2047 word, and answers with one again where there is need.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    """
+    text = decode_header(value)
+    found = _WORD.fullmatch(text) if value.startswith(b"=?") else None
+    if found is None:
+        return text
+    try:
+        raw = (
+            base64.b64decode(found["text"], validate=True)
+            if found["encoding"] in "bB"
+            else quopri.decodestring(found["text"], header=True)
+        )
+        decoded = raw.decode()
+    except ValueError:
+        return text
+    return decoded if decoded.isprintable() else text
 
 
 # -- members
@@ -194,7 +231,7 @@ def compile_parser(operation: Operation, takes: frozenset[str], ignores: Iterabl
                 if (value := found[1](raw)) is not _ABSENT:
                     members[found[0]] = value
             elif name.startswith(prefix):
-                pairs[name[cut:].decode("latin-1")] = decode_header(raw)
+                pairs[name[cut:].decode("latin-1")] = decode_metadata(raw)
         if pairs:
             if metadata is None:
                 raise NotImplemented_(Header=prefix.decode())

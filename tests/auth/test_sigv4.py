@@ -320,7 +320,6 @@ async def test_header_refusals(change: Change, error: type[errors.AuthError], te
         (in_query("X-Amz-Date=20", "X-Amz-Date=19"), errors.AuthorizationQueryParametersError, "same as X-Amz-Date"),
         (in_query(ACCESS_KEY, "NXBBBBBBBBBBBBBBBBBB"), errors.InvalidAccessKeyId, "does not exist"),
         (added("x-amz-copy-source", "/b/k"), errors.AccessDenied, "not signed"),
-        (added("x-amz-content-sha256", "UNSIGNED-PAYLOAD"), errors.AccessDenied, "not signed"),
         (in_query("SignedHeaders=host", "SignedHeaders=accept"), errors.AccessDenied, "not signed"),
         (in_query("X-Amz-Expires", "X-Amz-Security-Token=t&X-Amz-Expires"), errors.InvalidToken, "token"),
         (added("authorization", "Basic x"), errors.InvalidArgument, "Only one auth mechanism"),
@@ -347,6 +346,13 @@ async def test_clocks_may_differ_by_15_minutes(offset: int) -> None:
         await verify(signed(), lambda: time.time() + offset + offset // 100)
     assert caught.value.detail.keys() == {"RequestTime", "ServerTime", "MaxAllowedSkewMilliseconds"}
     assert caught.value.detail["MaxAllowedSkewMilliseconds"] == "900000"
+
+
+async def test_a_presigned_url_that_signs_no_digest_ignores_one() -> None:
+    """As AWS does: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html, UNSIGNED-PAYLOAD."""
+    for value in ("UNSIGNED-PAYLOAD", "0" * 64, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"):
+        identity = await verify(added("x-amz-content-sha256", value)(presigned()))
+        assert identity.payload.mode == Mode.UNSIGNED
 
 
 async def test_presigned_urls_live_from_their_date_to_their_end() -> None:

@@ -19,7 +19,7 @@ from gateway.s3.errors import (
     S3Error,
 )
 from gateway.s3.model import operations
-from gateway.s3.parse import compile_body, compile_parser, header_map, parse_query, split_path
+from gateway.s3.parse import compile_body, compile_parser, header_map, parse_query, split_path, without_conditions
 from gateway.s3.values import parse_integer, parse_time
 
 
@@ -102,7 +102,28 @@ def test_repeated_headers_are_joined() -> None:
 def test_metadata_is_text_in_utf8_or_latin1() -> None:
     word = b"=?UTF-8?Q?=C3=A9?="
     members = parse("PutObject", x_amz_meta_u="é€".encode(), x_amz_meta_l=b"\xe9", x_amz_meta_w=word)
-    assert members["Metadata"] == {"u": "é€", "l": "é", "w": "=?UTF-8?Q?=C3=A9?="}
+    assert members["Metadata"] == {"u": "é€", "l": "é", "w": "é"}
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("=?UTF-8?B?w6k=?=", "é"),
+        ("=?utf-8?q?a_b=E2=82=AC?=", "a b€"),
+        ("=?UTF-8?Q?plain?=", "plain"),
+        *[
+            (same, same)
+            for same in ("=?UTF-8?B?=GGG?=", "=?ISO-8859-1?Q?=E9?=", "=?UTF-8?Q?a=0D=0Ab?=", "=?UTF-8?Q?=E9?=", "x=?=")
+        ],
+    ],
+)
+def test_metadata_may_come_as_one_encoded_word(word: str, text: str) -> None:
+    assert parse("PutObject", x_amz_meta_w=word)["Metadata"] == {"w": text}
+
+
+def test_conditions_may_be_signed_in_the_query() -> None:
+    query, headers = without_conditions({"If-None-Match": "*", "partNumber": "1"}, {b"host": b"h"})
+    assert (query, headers) == ({"partNumber": "1"}, {b"if-none-match": b"*", b"host": b"h"})
 
 
 @pytest.mark.parametrize("text", ["blah", "-1", "+1", " 1", "1_0", "1.0", "0x1", "\u0663", "2147483648", "9" * 30])

@@ -245,7 +245,7 @@ class TestObjects:
             ("a\tb", b"a\tb"),
             ("caf\u00e9 au lait?", b"=?UTF-8?Q?caf=C3=A9_au_lait=3F?="),
             ("日本語", b"=?UTF-8?B?5pel5pys6Kqe?="),
-            ("é\r\nx: y", b"=?UTF-8?B?w6kNCng6IHk=?="),
+            ("é\r\nx: y", b"=?UTF-8?Q?=C3=A9=0D=0Ax:_y?="),
             ("=?UTF-8?Q?=C3=A9?=", b"=?UTF-8?Q?=C3=A9?="),
         ],
     )

@@ -173,7 +173,7 @@ def _region(configuration: dict[str, Any] | None, regions: tuple[str, ...]) -> s
     constraint: str | None = configuration.get("LocationConstraint")
     if not constraint:
         return regions[0]
-    if constraint in regions:
+    if constraint in regions and constraint != CLASSIC:
         return constraint
     if regions[0] == CLASSIC:
         raise InvalidLocationConstraint(LocationConstraint=constraint)

@@ -44,7 +44,10 @@ class Source(NamedTuple):
     """As the request names it."""
 
     def shown_version(self) -> str | None:
-        return None if versioning_of(self.bucket) is None else shown_id(self.info.version_id)
+        """None for a null version that nobody named."""
+        if versioning_of(self.bucket) is None or not (self.info.version_id or self.version_id):
+            return None
+        return shown_id(self.info.version_id)
 
 
 @operation(ignores=OBJECT_GRANTS)

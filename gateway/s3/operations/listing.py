@@ -32,12 +32,12 @@ async def list_objects(
     Prefix: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
-    """Version 1: pages by marker, owners always shown."""
+    """Version 1: pages by marker, owners shown to everybody who is somebody."""
     bucket = await _open(call, "s3:ListBucket", Bucket, Prefix, EncodingType, ExpectedBucketOwner)
     limit = page_size(MaxKeys, "max-keys")
     after = _past_rolled_up(Marker or "", Prefix or "", Delimiter or "")
     page = await call.core.objects.list(bucket, Prefix or "", Delimiter or "", after, limit)
-    owners = Owners(call)
+    owners = Owners(call) if call.principal is not None else None
     return {
         "Name": Bucket,
         "Prefix": Prefix or "",
