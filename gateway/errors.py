@@ -197,15 +197,6 @@ class InvalidPart(GatewayError):
         self.etag = etag
 
 
-class PartChecksumMissing(GatewayError):
-    """A completion must tell the checksum of each part, of which the whole's is made."""
-
-    def __init__(self, algorithm: str, part_number: int) -> None:
-        super().__init__(f"the {algorithm} of part {part_number} is missing")
-        self.algorithm = algorithm
-        self.part_number = part_number
-
-
 class PartDigestMismatch(GatewayError):
     """A completion tells another kind of checksum of a part than it was uploaded with."""
 

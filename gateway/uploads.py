@@ -31,7 +31,6 @@ from gateway.errors import (
     InvalidPartOrder,
     MountsChanged,
     Overloaded,
-    PartChecksumMissing,
     PartDigestMismatch,
     SizeMismatch,
     StorageFull,
@@ -257,10 +256,6 @@ class Uploads:
         checksum = self._checksum(upload, parts)
         if whole is not None and not _is_told(whole, checksum):
             raise DigestMismatch(whole.algorithm, whole.value, checksum.value if checksum else "none")
-        if upload.checksum_algorithm is not None and upload.checksum_type == checksums.COMPOSITE:
-            for choice in chosen:
-                if choice.checksum is None:
-                    raise PartChecksumMissing(upload.checksum_algorithm, choice.number)
         content = parts[0].content
         for _ in range(ATTEMPTS):
             snapshot, _ = await self._place(bucket, upload)

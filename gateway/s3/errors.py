@@ -497,13 +497,6 @@ def _digest_mismatch(error: domain.DigestMismatch) -> S3Error:
     return BadDigest(f"The {error.algorithm} you specified did not match the calculated checksum.")
 
 
-def _part_checksum_missing(error: domain.PartChecksumMissing) -> S3Error:
-    return InvalidRequest(
-        f"The upload was created using a {error.algorithm.lower()} checksum. The complete request must include the "
-        f"checksum for each part. It was missing for part {error.part_number} in the request."
-    )
-
-
 def _part_digest_mismatch(error: domain.PartDigestMismatch) -> S3Error:
     return BadDigest(
         f"The {error.algorithm.lower()} you specified for part {error.part_number} did not match what we received."
@@ -612,7 +605,6 @@ _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.EntityTooLarge: lambda e: EntityTooLarge(ProposedSize=str(e.size), MaxSizeAllowed=str(e.limit)),
     domain.EntityTooSmall: _entity_too_small,
     domain.InvalidPart: _invalid_part,
-    domain.PartChecksumMissing: _part_checksum_missing,
     domain.PartDigestMismatch: _part_digest_mismatch,
     domain.InvalidPartOrder: lambda e: InvalidPartOrder(),
     # The bytes are damaged or their store fails: our fault, and a repetition may find a healthy replica.
