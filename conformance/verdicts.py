@@ -7,6 +7,8 @@ from fnmatch import fnmatchcase
 
 API = "https://docs.aws.amazon.com/AmazonS3/latest/API/"
 GUIDE = "https://docs.aws.amazon.com/AmazonS3/latest/userguide/"
+RECORDED = "https://github.com/localstack/localstack/tree/main/tests/aws/services/s3"
+"""Where answers of AWS were recorded: the snapshots of LocalStack's tests."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ VERDICTS: dict[tuple[str, str], Verdict] = {
     ("*", "Prefix"): gateway(
         "The answer names the prefix that was asked for.", API + "API_ListBuckets.html", silent=True
     ),
+    ("*", "*BucketArn"): gateway("A bucket tells its ARN.", API + "API_Bucket.html", silent=True),
     # -- buckets
+    ("buckets: head", "AccessPointAlias"): gateway("As recorded.", RECORDED, silent=True),
     ("buckets: create, upper case", "*"): _NAMES,
     ("buckets: create, underscore", "*"): _NAMES,
     ("buckets: create, like an address", "*"): _NAMES,
@@ -164,6 +168,12 @@ VERDICTS: dict[tuple[str, str], Verdict] = {
         "A token that was sent is part of the answer.", API + "API_ListObjectsV2.html"
     ),
     # -- multipart
+    ("multipart: uploads*", "Next*"): gateway(
+        "The last upload is told even where none follows.", RECORDED, silent=True
+    ),
+    ("multipart: complete, no parts", "outcome"): gateway(
+        "As recorded; without a body at all it is MalformedXML.", RECORDED, expected="400 InvalidRequest"
+    ),
     ("multipart: part 0", "*"): gateway("Part numbers go from 1 to 10,000.", API + "API_UploadPart.html"),
     ("multipart: part, wrong MD5", "*"): gateway("A Content-MD5 that does not match is BadDigest.", _ERRORS),
     ("multipart: part of no upload", "*"): gateway(
