@@ -111,6 +111,17 @@ CONTRADICTING = {
         "expects 400 for another key than the object's; AWS verifies that the key matches and answers 403 AccessDenied:"
         " https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-s3-c-encryption.html",
     ),
+    **dict.fromkeys(
+        (
+            "test_object_create_bad_contentlength_none",
+            "test_object_create_bad_authorization_empty",
+            "test_object_create_bad_authorization_none",
+            "test_bucket_create_bad_authorization_empty",
+            "test_bucket_create_bad_authorization_none",
+        ),
+        "sends a valid request: boto3 (seen with 1.26, 1.35 and 1.44) signs, and tells the length, after the hook by"
+        " which the test means to spoil that: https://github.com/ceph/s3-tests/blob/master/s3tests/functional/test_headers.py",
+    ),
     "test_put_bucket_logging": (
         "expects grants to be dropped and a key format that nobody put; AWS gives back what was put:"
         " https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLogging.html"

@@ -85,7 +85,7 @@ async def list_objects_v2(
     return {
         "Name": Bucket,
         "Prefix": Prefix or "",
-        "StartAfter": (StartAfter or None) if not ContinuationToken else None,
+        "StartAfter": StartAfter or None,
         "ContinuationToken": ContinuationToken,
         "NextContinuationToken": encode_token(page.last) if page.truncated else None,
         "KeyCount": len(page.rows) + len(page.prefixes),
