@@ -44,6 +44,7 @@ from gateway.objects import Objects
 from gateway.rpc.app import RpcDoor
 from gateway.s3.app import S3Door
 from gateway.s3.hosts import Domains
+from gateway.s3.server_log import keep_lifecycle
 from gateway.saved_mounts import SavedMounts
 from gateway.settings import Settings
 from gateway.uploads import Limits, Uploads
@@ -195,6 +196,7 @@ class Application:
                 core = await stack.enter_async_context(open_core(self._settings))
                 await core.names.current()
                 logs = LogDelivery(core, seconds=self._settings.log_delivery_seconds)
+                core.lifecycle.listen(keep_lifecycle(logs))
                 verifier = Verifier(core.keyring.find, self._settings.regions)
                 self._s3 = S3Door(
                     core,

@@ -30,6 +30,7 @@ from gateway.lifecycle.mover import Mover
 from gateway.lifecycle.report import Action, LifecycleReport
 from gateway.lifecycle.rules import Lifecycle, Rule, lifecycle_of
 from gateway.names import Names, Snapshot
+from gateway.types import Bucket
 from gateway.versioning import shown_id, versioning_of
 
 log = logging.getLogger("nexus.lifecycle")
@@ -54,7 +55,14 @@ class Visit:
     """Does, or with a dry run only notes, what a bucket's rules want done."""
 
     def __init__(
-        self, catalog: Catalog, names: Names, mover: Mover, calendar: Calendar, noted: LifecycleReport, bucket: str
+        self,
+        catalog: Catalog,
+        names: Names,
+        mover: Mover,
+        calendar: Calendar,
+        noted: LifecycleReport,
+        bucket: str,
+        tell: Callable[[Bucket, Action], None],
     ) -> None:
         self._catalog = catalog
         self._names = names
@@ -62,6 +70,7 @@ class Visit:
         self._calendar = calendar
         self._noted = noted
         self._name = bucket
+        self._tell = tell
         self._stuck: set[str] = set()
         """Storage classes whose store takes nothing more in this run."""
         self._snapshot: Snapshot
@@ -269,7 +278,10 @@ class Visit:
         for key, version_id, rule in done:
             shown = version_id if action == report.ABORT else shown_id(version_id) if versioned else ""
             log.debug("%s of /%s/%s %s by rule %s %s", action, self._name, key, shown, rule, storage_class)
-            self._noted.note(Action(action, self._name, key, shown, rule, storage_class))
+            noted = Action(action, self._name, key, shown, rule, storage_class)
+            self._noted.note(noted)
+            if not self._noted.dry_run:
+                self._tell(self._mandate.bucket, noted)
 
 
 def _done(row: programs.Replaced, rule: Rule) -> Done:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from gateway.catalog import lifecycle as programs
 from gateway.catalog.base import Busy, Catalog, exclusively
 from gateway.errors import BucketNotFound, GatewayError, Overloaded
 from gateway.lifecycle.calendar import Calendar
 from gateway.lifecycle.mover import Mover
-from gateway.lifecycle.report import LifecycleReport
+from gateway.lifecycle.report import Action, LifecycleReport
 from gateway.lifecycle.visit import Visit
 from gateway.names import Names
+from gateway.types import Bucket
 
 log = logging.getLogger("nexus.lifecycle")
 
@@ -36,6 +38,11 @@ class LifecycleWorker:
         self._names = names
         self._mover = mover
         self._calendar = calendar
+        self._tell: Callable[[Bucket, Action], None] = _nobody
+
+    def listen(self, tell: Callable[[Bucket, Action], None]) -> None:
+        """Have everything told that is done from now on."""
+        self._tell = tell
 
     async def run(
         self, *, at: int | None = None, dry_run: bool = False, patience: float = PATIENCE_SECONDS
@@ -57,7 +64,8 @@ class LifecycleWorker:
             after = names[-1]
             for name in names:
                 try:
-                    await Visit(self._catalog, self._names, self._mover, self._calendar, noted, name).run()
+                    visit = Visit(self._catalog, self._names, self._mover, self._calendar, noted, name, self._tell)
+                    await visit.run()
                 except BucketNotFound:
                     continue
                 except GatewayError as error:
@@ -66,6 +74,10 @@ class LifecycleWorker:
         if noted.counts and not dry_run:
             log.info("lifecycle rules: %s", ", ".join(f"{count} {name}" for name, count in noted.counts.items()))
         return noted
+
+
+def _nobody(bucket: Bucket, action: Action) -> None:
+    pass
 
 
 async def run_forever(worker: LifecycleWorker, interval: float) -> None:

@@ -6,18 +6,23 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html
 from __future__ import annotations
 
 import re
+import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 from urllib.parse import quote
 
 from gateway.auth.sigv4 import IN_HEADER, IN_QUERY
+from gateway.lifecycle import report
 from gateway.log_delivery import LogDelivery
 from gateway.s3.call import Note
 from gateway.s3.parse import decode_header
 from gateway.s3.visit import Visit
+from gateway.server_logs import log_target
+from gateway.types import Bucket
+from gateway.versioning import versioning_of
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -91,6 +96,7 @@ class Record:
     uri: str
     """The request line; empty where there was none of its own."""
     status: int
+    """0 for what no request asked for."""
     error: str
     sent: int
     object_size: int | None
@@ -118,7 +124,7 @@ class Record:
                 self.operation,
                 quote(self.key, safe="/-_.~") or NONE,
                 quoted(_SECRET.sub(r"\1REDACTED", self.uri)) if self.uri else NONE,
-                str(self.status),
+                str(self.status) if self.status else NONE,
                 self.error or NONE,
                 str(self.sent) if self.sent else NONE,
                 NONE if self.object_size is None else str(self.object_size),
@@ -208,6 +214,73 @@ def _noted(record: Record, note: Note) -> Record:
         total_ms=None,
         turn_around_ms=None,
         version_id=note.version_id,
+        acl_required=False,
+    )
+
+
+_LIFECYCLE: Mapping[str, str] = {
+    report.EXPIRE: "S3.EXPIRE.OBJECT",
+    report.EXPIRE_REPLACED: "S3.EXPIRE.OBJECT",
+    report.EXPIRE_MARKER: "S3.EXPIRE.OBJECT",
+    report.ABORT: "S3.DELETE.UPLOAD",
+}
+_TRANSITIONS: Mapping[str, str] = {
+    "STANDARD_IA": "S3.TRANSITION_SIA.OBJECT",
+    "ONEZONE_IA": "S3.TRANSITION_ZIA.OBJECT",
+    "INTELLIGENT_TIERING": "S3.TRANSITION_INT.OBJECT",
+    "GLACIER_IR": "S3.TRANSITION_GIR.OBJECT",
+    "GLACIER": "S3.TRANSITION.OBJECT",
+    "DEEP_ARCHIVE": "S3.TRANSITION_GDA.OBJECT",
+}
+LIFECYCLE_REQUESTER = "AmazonS3"
+
+
+def keep_lifecycle(logs: LogDelivery) -> Callable[[Bucket, report.Action], None]:
+    """A function that notes what a bucket's lifecycle rules did in its log, if it keeps one.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-and-other-bucket-config.html
+    """
+
+    def keep(bucket: Bucket, action: report.Action) -> None:
+        if bucket.configs and log_target(bucket) is not None:
+            record = _by_lifecycle(bucket, action)
+            logs.add(bucket, record.line(), record.event)
+
+    return keep
+
+
+def lifecycle_operation(action: report.Action, versioned: bool) -> str:
+    """What AWS's log calls something that a lifecycle rule did."""
+    if action.storage_class:
+        return _TRANSITIONS.get(action.storage_class, f"S3.TRANSITION_{action.storage_class}.OBJECT")
+    if action.action == report.EXPIRE and versioned:
+        return "S3.CREATE.DELETEMARKER"
+    return _LIFECYCLE[action.action]
+
+
+def _by_lifecycle(bucket: Bucket, action: report.Action) -> Record:
+    return Record(
+        bucket=bucket.name,
+        event=time.time(),
+        client="",
+        requester=LIFECYCLE_REQUESTER,
+        request_id=secrets.token_hex(8).upper(),
+        operation=lifecycle_operation(action, versioning_of(bucket) is not None),
+        key=action.key,
+        uri="",
+        status=0,
+        error="",
+        sent=0,
+        object_size=None,
+        total_ms=None,
+        turn_around_ms=None,
+        referer="",
+        user_agent="",
+        version_id="" if action.action == report.ABORT else action.version_id,
+        host_id=NONE,
+        signature_version="",
+        auth_type="",
+        host="",
         acl_required=False,
     )
 

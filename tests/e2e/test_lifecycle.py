@@ -6,6 +6,7 @@ to show that a rule is at work, and nothing happens behind a test's back.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,9 @@ COUNTED = "NoncurrentVersionExpiration"
 
 @pytest.fixture(scope="module")
 def server(new_server: Callable[..., Server]) -> Server:
-    return new_server(NEXUS_LIFECYCLE_DAY_SECONDS=str(DAY), NEXUS_LIFECYCLE_INTERVAL="86400")
+    return new_server(
+        NEXUS_LIFECYCLE_DAY_SECONDS=str(DAY), NEXUS_LIFECYCLE_INTERVAL="86400", NEXUS_LOG_DELIVERY_SECONDS="0.1"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +280,32 @@ def test_what_is_written_anew_meanwhile_stays(server: Server, s3: BaseClient, bu
     server.nexus("lifecycle", "run", "--at", now)
     assert keys_of(s3, bucket) == sorted(written)
     assert all(s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"anew" for key in written[:20])
+
+
+def test_what_rules_do_is_in_the_buckets_access_log(server: Server, s3: BaseClient, versioned: str) -> None:
+    target = unique("logs")
+    s3.create_bucket(Bucket=target)
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{target}/*",
+    }
+    s3.put_bucket_policy(Bucket=target, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    enabled = {"TargetBucket": target, "TargetPrefix": ""}
+    s3.put_bucket_logging(Bucket=versioned, BucketLoggingStatus={"LoggingEnabled": enabled})
+    put(s3, versioned, "a b", "a b")
+    rules(s3, versioned, {"Expiration": {"Days": 1}, COUNTED: {"NoncurrentDays": 1}})
+    grow_old()
+    server.nexus("lifecycle", "run", "--dry-run")
+    server.nexus("lifecycle", "run")
+    found: list[tuple[str, str]] = []
+    deadline = time.monotonic() + 20
+    while len(found) < 2 and time.monotonic() < deadline:
+        lines = [s3.get_object(Bucket=target, Key=key)["Body"].read().decode() for key in keys_of(s3, target)]
+        told = [line.split() for line in "".join(lines).splitlines() if " AmazonS3 " in line]
+        found = sorted((fields[7], fields[8]) for fields in told)
+    assert found == [("S3.CREATE.DELETEMARKER", "a%20b"), ("S3.EXPIRE.OBJECT", "a%20b")]
 
 
 def test_a_run_that_is_killed_is_made_up_for(new_server: Callable[..., Server]) -> None:
