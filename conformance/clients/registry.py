@@ -31,7 +31,7 @@ def client(name: str, source: Source, *, fast: bool = False, does: str = "") -> 
     """Register a check. It raises when the client did not get what it should; its docstring says what it does."""
 
     def register(check: Check) -> Check:
-        _CLIENTS[name] = Client(name, source, check, does or " ".join((check.__doc__ or "").split()), fast)
+        _CLIENTS[name] = Client(name, source, check, does or " ".join((check.__doc__ or "").split()).rstrip("."), fast)
         return check
 
     return register

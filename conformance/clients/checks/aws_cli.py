@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from conformance.clients.files import BIG, SPECIAL_KEYS, digest, digests, noise, plant
@@ -51,6 +51,27 @@ def aws_cli(stand: Stand, aws: Tool) -> None:
     stand.run(aws, "s3", "rm", "--quiet", "--recursive", f"s3://{stand.bucket}")
     stand.run(aws, "s3", "rb", f"s3://{stand.bucket}")
     assert "NoSuchBucket" in stand.run(aws, "s3", "ls", f"s3://{stand.bucket}", fails=True)
+
+
+@client("aws-cli-2-crt", CarriedCli())
+def with_crt(stand: Stand, aws: Tool) -> None:
+    """The transfer client in C (AWS CRT): cp of a multipart file both ways, special keys, sync of a tree both ways."""
+    configuration = stand.folder / "aws.ini"
+    configuration.write_text("[default]\ns3 =\n    preferred_transfer_client = crt\n")
+    aws = replace(aws, environment=(("AWS_CONFIG_FILE", str(configuration)),))
+    stand.make_bucket()
+    big, tree, at = stand.folder / "big", stand.folder / "tree", f"s3://{stand.bucket}"
+    big.write_bytes(noise(BIG))
+    stand.run(aws, "s3", "cp", "--quiet", big, f"{at}/big")
+    stand.holds("big", digest(noise(BIG)))
+    stand.run(aws, "s3", "cp", "--quiet", f"{at}/big", stand.folder / "back")
+    assert (stand.folder / "back").read_bytes() == noise(BIG)
+    plant(tree, SPECIAL_KEYS)
+    expected = plant(tree)
+    stand.run(aws, "s3", "sync", "--quiet", tree, f"{at}/tree")
+    assert stand.keys("tree/") == sorted((f"tree/{name}" for name in expected), key=str.encode)
+    stand.run(aws, "s3", "sync", "--quiet", f"{at}/tree", stand.folder / "down")
+    assert digests(stand.folder / "down") == expected
 
 
 def _copies(stand: Stand, aws: Tool) -> None:
