@@ -8,12 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from gateway.policy.keys import fold
+
 Lookup = Callable[[str], Sequence[str] | None]
 """The values of a condition key in a request; None where the request has none."""
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _LITERALS = {"*": "*", "?": "?", "$": "$"}
 """``${*}`` and the like: the character itself, no wildcard."""
+MAX_COMPILED = 256
+"""A longer value of a variable fits no pattern that has a ``?``: only those are compiled once more for each request."""
 
 
 class Pattern:
@@ -27,29 +31,57 @@ class Pattern:
         self._flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
         # Text and variables by turns: the odd ones are names.
         self._parts = _VARIABLE.split(text) if variables and "${" in text else [text]
-        self._compiled = re.compile(self._expression(), self._flags) if len(self._parts) == 1 else None
+        self._compiled = re.compile(glob(self._segments(re.escape)), self._flags) if len(self._parts) == 1 else None
 
     def matches(self, value: str, lookup: Lookup) -> bool:
         """Whether a value fits; a variable that the request has no single value for fits nothing."""
         if self._compiled is not None:
             return self._compiled.fullmatch(value) is not None
-        values = [_value_of(name, lookup) for name in self._parts[1::2]]
-        if None in values:
+        values = []
+        for name in self._parts[1::2]:
+            found = _value_of(name, lookup)
+            if found is None:
+                return False
+            values.append(found)
+        if sum(map(len, values)) > len(value):
             return False
-        return re.fullmatch(self._expression(values), value, self._flags) is not None
+        if not (self._wild and any("?" in part for part in self._parts[::2])):
+            segments = self._segments(str, values)
+            if self._flags & re.IGNORECASE:
+                segments, value = [text.lower() for text in segments], value.lower()
+            return _fits(segments, value)
+        if max(map(len, values)) > MAX_COMPILED:
+            return False
+        return re.fullmatch(glob(self._segments(re.escape, values)), value, self._flags) is not None
 
-    def _expression(self, values: Sequence[str | None] = ()) -> str:
+    def _segments(self, literal: Callable[[str], str], values: Sequence[str] = ()) -> list[str]:
+        """What lies between the stars, with the values of the variables in it; ``literal`` quotes what has no meaning."""
         segments = [""]
         for index, part in enumerate(self._parts):
             if index % 2:
-                segments[-1] += re.escape(values[index // 2] or "")
+                segments[-1] += literal(values[index // 2])
                 continue
-            texts = part.split("*") if self._wild else [part]
-            for number, text in enumerate(texts):
+            for number, text in enumerate(part.split("*") if self._wild else [part]):
                 if number:
                     segments.append("")
-                segments[-1] += re.escape(text).replace(r"\?", ".") if self._wild else re.escape(text)
-        return glob(segments)
+                segments[-1] += literal(text).replace(r"\?", ".") if self._wild else literal(text)
+        return segments
+
+
+def _fits(segments: Sequence[str], value: str) -> bool:
+    """Whether a value is these texts with any others between them, without an expression that takes time to compile."""
+    first, last = segments[0], segments[-1]
+    if len(segments) == 1:
+        return value == first
+    at, end = len(first), len(value) - len(last)
+    if at > end or not (value.startswith(first) and value.endswith(last)):
+        return False
+    for text in segments[1:-1]:
+        at = value.find(text, at, end)
+        if at < 0:
+            return False
+        at += len(text)
+    return True
 
 
 def glob(segments: Sequence[str]) -> str:
@@ -69,7 +101,7 @@ def _value_of(variable: str, lookup: Lookup) -> str | None:
     if variable in _LITERALS:
         return _LITERALS[variable]
     name, comma, default = variable.partition(",")
-    values = lookup(name.strip().lower())
+    values = lookup(fold(name.strip()))
     if values is not None and len(values) == 1:
         return values[0]
     default = default.strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import perf_counter
 
 import pytest
 
@@ -102,3 +103,36 @@ def test_variables_are_text_in_the_first_version() -> None:
 def test_no_pattern_takes_long() -> None:
     condition = compile_condition("StringLike", "s3:prefix", ["*a" * 500 + "b"], variables=True)
     assert not condition.holds(lambda key: ["a" * 20_000])
+
+
+@pytest.mark.parametrize("operator", ["StringEquals", "StringLike", "StringNotEqualsIgnoreCase"])
+@pytest.mark.parametrize("text", ["${aws:UserAgent}" * 1000, "*${aws:UserAgent}*", "?${aws:UserAgent}*"])
+def test_long_values_of_variables_take_no_time(operator: str, text: str) -> None:
+    request = {"aws:useragent": ["ab" * 20_000], "aws:referer": ["xx" + "ab" * 20_000]}
+    condition = compile_condition(
+        operator, "aws:Referer", [text + str(number) for number in range(100)], variables=True
+    )
+    began = perf_counter()
+    assert condition.holds(request.get) is (operator == "StringNotEqualsIgnoreCase")
+    assert perf_counter() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("operator", "text", "value", "holds"),
+    [
+        ("StringEquals", "a-${aws:username}", "a-bob", True),
+        ("StringEquals", "a-${aws:username}", "a-BOB", False),
+        ("StringEqualsIgnoreCase", "A-${aws:username}", "a-BOB", True),
+        ("StringLike", "${aws:username}*${aws:username}", "bob-bob", True),
+        ("StringLike", "${aws:username}*${aws:username}", "bob", False),
+        ("StringLike", "*/${aws:username}/*", "home/bob/x", True),
+        ("StringLike", "*/${aws:username}/*/x", "home/bob/x", False),
+        ("StringLike", "?${aws:username}*", "-bob", True),
+        ("StringLike", "?${aws:username}*", "bob", False),
+        ("StringLike", "*${s3:ExistingObjectTag/Who}", "its bob", True),
+        ("StringLike", "*${s3:ExistingObjectTag/who}", "its bob", False),
+    ],
+)
+def test_variables(operator: str, text: str, value: str, holds: bool) -> None:
+    request = {"aws:username": ["bob"], "s3:existingobjecttag/Who": ["bob"], "aws:referer": [value]}
+    assert compile_condition(operator, "aws:Referer", [text], variables=True).holds(request.get) is holds
