@@ -65,6 +65,8 @@ _SIGNED_PARAMETERS = (
 _CREDENTIAL_PARAMETERS = frozenset(_SIGNED_PARAMETERS[:3]) | _SIGV2_PARAMETERS
 _COMPONENTS = (b"Credential", b"SignedHeaders", b"Signature")
 
+_FIRST = calendar.timegm((1, 1, 1, 0, 0, 0))
+_LAST = calendar.timegm((9999, 12, 31, 23, 59, 59))
 _AMZ_DATE = re.compile(rb"[0-9]{8}T[0-9]{6}Z").fullmatch
 _DIGITS = re.compile(rb"[0-9]{1,10}").fullmatch
 
@@ -414,7 +416,8 @@ def _http_moment(text: bytes) -> tuple[bytes | None, int | None]:
 
 
 def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A moment as refusals tell it: within the calendar, whatever somebody claims who has proven nothing."""
+    return datetime.fromtimestamp(min(max(moment, _FIRST), _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # -- refusals

@@ -82,6 +82,7 @@ async def test_the_bucket_may_stand_in_the_host() -> None:
         (lambda url: url.replace("Signature=", "Signature=x"), "SignatureDoesNotMatch"),
         (lambda url: url.replace("Expires=", "Expires=9"), "AccessDenied"),
         (lambda url: url.replace("Expires=1", "Expires=2"), "AccessDenied"),
+        (lambda url: url.replace("Expires=1", "Expires=91"), "AccessDenied"),
         (lambda url: url + "&versionId=null", "SignatureDoesNotMatch"),
         (lambda url: url + "&list-type=2", "AccessDenied"),
         (lambda url: url + "&Expires=99999999999", "InvalidArgument"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -364,6 +365,15 @@ async def test_presigned_urls_live_from_their_date_to_their_end() -> None:
     assert caught.value.detail.keys() == {"X-Amz-Expires", "Expires", "ServerTime"}
     with pytest.raises(errors.AccessDenied, match="not valid yet"):
         await verify(head, lambda: time.time() - 910)
+
+
+@pytest.mark.parametrize(("date", "expires"), [("00010101", "-9999999999"), ("99991231", "604800")])
+async def test_a_date_at_the_end_of_the_calendar_is_refused(date: str, expires: str) -> None:
+    head = presigned()
+    query = re.sub(rb"[0-9]{8}(?=T[0-9]{6}Z|%2F)", date.encode(), head.query_string)
+    query = query.replace(b"Expires=600", b"Expires=" + expires.encode())
+    with pytest.raises(errors.AccessDenied):
+        await verify(replace(head, query_string=query))
 
 
 async def test_the_wrong_region_is_told_the_right_one() -> None:
