@@ -34,6 +34,8 @@ Headers = Mapping[bytes, bytes]
 Parser = Callable[[str, str, Mapping[str, str], Headers], dict[str, Any]]
 """(bucket, key, query, headers) -> keyword arguments, without the body."""
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 _BAD_ESCAPE = re.compile(b"%(?![0-9A-Fa-f]{2})")
 _ABSENT = object()
 """What a converter answers for a value that counts as not sent."""
@@ -139,7 +141,8 @@ def without_conditions(query: Mapping[str, str], headers: Headers) -> tuple[dict
 def hoisted(query: Mapping[str, str], headers: Headers) -> Headers:
     """The headers of a request that was signed in its query, with those that its signer put there.
 
-    A header that was sent as such stands. https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+    A header that was sent as such stands. Raises InvalidArgument for what could be no header: it would go back as one
+    with the object. https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
     Checksums are left out, as AWS ignores them there: its SDK for JavaScript makes them of the empty body that it has
     when it signs (https://github.com/localstack/localstack/issues/12169).
     """
@@ -148,6 +151,9 @@ def hoisted(query: Mapping[str, str], headers: Headers) -> Headers:
         for key, value in query.items()
         if (name := key.lower()).startswith("x-amz-") and name not in _SIGNING and not _UNKNOWN_BODY(name)
     }
+    for name, value in found.items():
+        if not _TOKEN(name) or _CONTROL(value):
+            raise InvalidArgument(ArgumentName=name, ArgumentValue=value.decode())
     return {**{name.encode(): value for name, value in found.items()}, **headers} if found else headers
 
 

@@ -7,6 +7,7 @@ import hashlib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -227,3 +228,23 @@ def test_headers_that_a_signer_put_into_the_query(server: Server, s3: BaseClient
     assert requests.put(url, b"body", timeout=20).status_code == 200
     head = s3.head_object(Bucket=bucket, Key="k")
     assert (head["Metadata"], head["TagCount"]) == ({"note": "a b"}, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-amz-meta-a\r\nset-cookie: x", "1"),
+        ("x-amz-meta-a b", "1"),
+        ("x-amz-meta-\u00e9", "1"),
+        ("x-amz-meta-a", "1\r\nset-cookie: x=1"),
+        ("x-amz-website-redirect-location", "/\r\nset-cookie: x=1"),
+    ],
+)
+def test_what_could_be_no_header_is_none_in_the_query(
+    server: Server, s3: BaseClient, bucket: str, name: str, value: str
+) -> None:
+    request = AWSRequest("PUT", f"{server.url}/{bucket}/k?{quote(name)}={quote(value)}")
+    S3SigV4QueryAuth(Credentials(server.admin.access_key, server.admin.secret_key), "s3", REGION, 60).add_auth(request)
+    answer = requests.put(request.url, b"body", timeout=20)
+    assert (answer.status_code, code_of(answer)) == (400, "InvalidArgument")
+    assert keys_of(s3, bucket) == []
