@@ -54,7 +54,9 @@ def _tag(tags: Sequence[tuple[str, str]], name: str) -> list[str] | None:
 
 
 def _request_tags(call: Call) -> Sequence[tuple[str, str]]:
-    """The tags that a request brings, in a header or as its document."""
+    """The tags that a request sets, by a header or as its document. A copy that keeps the source's sets none."""
+    if call.operation.name == "CopyObject" and call.members.get("TaggingDirective") != "REPLACE":
+        return ()
     told = call.members.get("Tagging")
     if isinstance(told, dict):
         return [(tag.get("Key", ""), tag.get("Value") or "") for tag in told.get("TagSet") or []]
@@ -74,14 +76,14 @@ def _query(name: str) -> Callable[[Call], list[str] | None]:
 
 
 def _copy_source(call: Call) -> list[str] | None:
-    """``bucket/key``, in whatever form the header told it."""
-    found = _header("x-amz-copy-source")(call)
+    """``bucket/key``, in whatever form the header told it; nothing else than a copy has it."""
+    found = call.members.get("CopySource")
     if found is None:
         return None
     try:
-        bucket, key, _ = split_copy_source(found[0])
+        bucket, key, _ = split_copy_source(found)
     except UnicodeDecodeError:
-        return found
+        return [found]
     return [f"{bucket}/{key}"]
 
 

@@ -382,6 +382,22 @@ def test_nobody_may_where_a_policy_lets_everybody(s3: BaseClient, bucket: str) -
     assert keys_of(s3, bucket) == ["drop/a.txt"]
 
 
+def test_a_form_is_no_copy(s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="source", Body=b"x")
+    s3.delete_public_access_block(Bucket=bucket)
+    allowed = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+        "Condition": {"StringLike": {"s3:x-amz-copy-source": f"{bucket}/*"}},
+    }
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+    answer = send(f"{s3.meta.endpoint_url}/{bucket}", {"key": "k", "x-amz-copy-source": f"{bucket}/source"})
+    assert error_of(answer)["Code"] == "NotImplemented"
+    assert keys_of(s3, bucket) == ["source"]
+
+
 def test_a_read_only_key_signs_no_uploads(server: Server, bucket: str) -> None:
     answer = send(f"{server.url}/absent-bucket", sign_by_hand(server, {}) | {"key": "k"})
     assert error_of(answer)["Code"] == "InvalidPolicyDocument"

@@ -31,6 +31,8 @@ _ABOUT_THE_FORM = frozenset(
 """What tells of a signature, or of a body's framing, is none of the object's."""
 _CONDITIONS = frozenset({"if-match", "if-none-match"})
 """POST object has none, and a guard must not be dropped."""
+_OF_COPIES = ("x-amz-copy-source", "x-amz-metadata-directive", "x-amz-tagging-directive")
+"""How headers begin that only a copy has. A form makes none, and no bucket policy may take it for one."""
 _METADATA = "x-amz-meta-"
 
 _OF_THE_WHOLE = frozenset(name.encode() for name in _REST - {"content-md5"}) | {b"content-length"}
@@ -51,7 +53,7 @@ def object_headers(form: Form, request: Mapping[bytes, bytes]) -> dict[bytes, by
     """
     headers: dict[bytes, bytes] = {}
     for name, (sent, value) in form.sent.items():
-        if name in _CONDITIONS:
+        if name in _CONDITIONS or name.startswith(_OF_COPIES):
             raise NotImplemented_(Header=sent)
         header = _RENAMED.get(name, name)
         if (header in _REST or header.startswith("x-amz-")) and header not in _ABOUT_THE_FORM:

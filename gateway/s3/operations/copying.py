@@ -26,7 +26,7 @@ from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.lifecycle import expiration_member
 from gateway.s3.operations.locking import new_object_lock
 from gateway.s3.operations.multipart import check_part_number, part_checksum
-from gateway.s3.operations.opening import open_bucket, open_object, permit, version_action
+from gateway.s3.operations.opening import open_bucket, open_object, permit, permit_parts, version_action
 from gateway.s3.operations.registry import operation
 from gateway.s3.parse import split_copy_source
 from gateway.types import Attributes, Bucket, ObjectInfo
@@ -109,6 +109,7 @@ async def copy_object(
         permit(
             call, version_action("s3:GetObjectTagging", source.version_id), source.bucket, source.info.key, source.info
         )
+        permit_parts(call, bucket, Key, tags=True, acl=False)
     lock = await new_object_lock(call, bucket, members, whole=False)
     wanted = wanted_encryption(call, bucket, members)
     read_with = source_key(source.info, members)
