@@ -55,7 +55,7 @@ class Pattern:
         return re.fullmatch(glob(self._segments(re.escape, values)), value, self._flags) is not None
 
     def _segments(self, literal: Callable[[str], str], values: Sequence[str] = ()) -> list[str]:
-        """What lies between the stars, with the values of the variables in it; ``literal`` quotes what has no meaning."""
+        """What lies between the stars, with the values of the variables in it; ``literal`` quotes a text."""
         segments = [""]
         for index, part in enumerate(self._parts):
             if index % 2:

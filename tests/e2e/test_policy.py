@@ -132,6 +132,16 @@ def test_a_deny_stops_the_owner_and_the_admin_but_for_undoing_it(people: People,
     assert people.alice.get_object(Bucket=own, Key="key")["Body"].read() == b"x"
 
 
+def test_a_policy_is_for_the_buckets_own_tenant_to_change(people: People, own: str) -> None:
+    put(people.alice, own, allow(own, "s3:*"))
+    policy = people.ann.get_bucket_policy(Bucket=own)["Policy"]
+    for stranger in (people.bob, people.nobody):
+        for operation, more in (("get", {}), ("put", {"Policy": policy}), ("delete", {})):
+            with refused("MethodNotAllowed", 405):
+                getattr(stranger, f"{operation}_bucket_policy")(Bucket=own, **more)
+    people.ann.delete_bucket_policy(Bucket=own)
+
+
 def test_each_request_has_its_own_action(people: People, own: str) -> None:
     alice, ann = people.alice, people.ann
     alice.put_bucket_versioning(Bucket=own, VersioningConfiguration={"Status": "Enabled"})
@@ -165,6 +175,29 @@ def test_tags_of_a_write_need_their_own_allowance(people: People, own: str) -> N
             getattr(people.ann, operation)(Bucket=own, Key="tagged", Tagging="a=b", **more)
     put(people.alice, own, allow(own, ["s3:PutObject", "s3:PutObjectTagging"]))
     people.ann.put_object(Bucket=own, Key="tagged", Body=b"1", Tagging="a=b")
+
+
+def test_tags_that_a_copy_brings_along_need_it_too(people: People, own: str) -> None:
+    """Else whoever may write could give an object the tags by which a policy opens it."""
+    source = unique("tagged")
+    people.bob.create_bucket(Bucket=source)
+    people.bob.put_object(Bucket=source, Key="key", Body=b"1", Tagging="open=yes")
+    copy: dict[str, Any] = {"Bucket": own, "Key": "copy", "CopySource": {"Bucket": source, "Key": "key"}}
+    put(people.alice, own, allow(own, "s3:PutObject"))
+    with refused("AccessDenied", 403):
+        people.bob.copy_object(**copy)
+    people.bob.copy_object(**copy, TaggingDirective="REPLACE")
+    put(people.alice, own, allow(own, ["s3:PutObject", "s3:PutObjectTagging"]))
+    people.bob.copy_object(**copy)
+
+
+def test_a_copy_that_keeps_tags_sets_none(people: People, own: str) -> None:
+    tagged = {"StringEquals": {"s3:RequestObjectTag/a": "b"}}
+    put(people.alice, own, allow(own, ["s3:PutObject", "s3:PutObjectTagging"], Condition=tagged), allow(own, "s3:Get*"))
+    copy: dict[str, Any] = {"Bucket": own, "Key": "copy", "CopySource": {"Bucket": own, "Key": "key"}, "Tagging": "a=b"}
+    with refused("AccessDenied", 403):
+        people.bob.copy_object(**copy)
+    people.bob.copy_object(**copy, TaggingDirective="REPLACE")
 
 
 def test_conditions_on_the_request(people: People, own: str) -> None:

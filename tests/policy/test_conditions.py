@@ -133,6 +133,6 @@ def test_long_values_of_variables_take_no_time(operator: str, text: str) -> None
         ("StringLike", "*${s3:ExistingObjectTag/who}", "its bob", False),
     ],
 )
-def test_variables(operator: str, text: str, value: str, holds: bool) -> None:
+def test_variables_in_every_kind_of_text(operator: str, text: str, value: str, holds: bool) -> None:
     request = {"aws:username": ["bob"], "s3:existingobjecttag/Who": ["bob"], "aws:referer": [value]}
     assert compile_condition(operator, "aws:Referer", [text], variables=True).holds(request.get) is holds

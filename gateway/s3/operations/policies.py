@@ -15,9 +15,15 @@ from gateway.grantees import user_of_canonical_id
 from gateway.policy import Policy, is_public, parse_policy
 from gateway.public_access import PublicAccessBlock, is_public_bucket, load, public_access_block
 from gateway.s3.call import Call
-from gateway.s3.errors import AccessDenied, NoSuchBucketPolicy, NoSuchPublicAccessBlockConfiguration
+from gateway.s3.errors import (
+    AccessDenied,
+    MethodNotAllowed,
+    NoSuchBucketPolicy,
+    NoSuchPublicAccessBlockConfiguration,
+)
 from gateway.s3.operations.opening import open_bucket
 from gateway.s3.operations.registry import operation
+from gateway.types import Bucket
 
 _SWITCHES = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
@@ -27,13 +33,25 @@ async def put_bucket_policy(
     call: Call, *, Bucket: str, Policy: str, ExpectedBucketOwner: str | None = None
 ) -> dict[str, Any]:
     """Replace the bucket's policy."""
-    bucket = await open_bucket(call, "s3:PutBucketPolicy", Bucket, None, ExpectedBucketOwner)
+    bucket = await _open(call, "s3:PutBucketPolicy", Bucket, ExpectedBucketOwner)
     policy = parse_policy(Policy, bucket.name)
     await _check_principals(call, policy)
     if public_access_block(bucket).block_public_policy and is_public(policy):
         raise AccessDenied("Public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access.")
     await call.core.buckets.set_config(bucket, POLICY, Policy)
     return {}
+
+
+async def _open(call: Call, action: str, name: str, expected_owner: str | None) -> Bucket:
+    """The bucket, whose policy is for its own tenant to see and to change, whatever it allows to others.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html
+    """
+    bucket = await open_bucket(call, action, name, None, expected_owner)
+    principal = call.principal
+    if principal is None or not (principal.is_admin or principal.tenant == bucket.tenant):
+        raise MethodNotAllowed(Method=call.method, ResourceType="BUCKETPOLICY")
+    return bucket
 
 
 async def _check_principals(call: Call, policy: Policy) -> None:
@@ -54,7 +72,7 @@ async def _check_principals(call: Call, policy: Policy) -> None:
 @operation
 async def get_bucket_policy(call: Call, *, Bucket: str, ExpectedBucketOwner: str | None = None) -> dict[str, Any]:
     """The bucket's policy, as it was put."""
-    bucket = await open_bucket(call, "s3:GetBucketPolicy", Bucket, None, ExpectedBucketOwner)
+    bucket = await _open(call, "s3:GetBucketPolicy", Bucket, ExpectedBucketOwner)
     if POLICY not in bucket.configs:
         raise NoSuchBucketPolicy(BucketName=Bucket)
     return {"Policy": bucket.configs[POLICY]}
@@ -63,7 +81,7 @@ async def get_bucket_policy(call: Call, *, Bucket: str, ExpectedBucketOwner: str
 @operation
 async def delete_bucket_policy(call: Call, *, Bucket: str, ExpectedBucketOwner: str | None = None) -> dict[str, Any]:
     """Remove the bucket's policy; it may be absent."""
-    bucket = await open_bucket(call, "s3:DeleteBucketPolicy", Bucket, None, ExpectedBucketOwner)
+    bucket = await _open(call, "s3:DeleteBucketPolicy", Bucket, ExpectedBucketOwner)
     await call.core.buckets.set_config(bucket, POLICY, None)
     return {}
 
