@@ -171,8 +171,8 @@ def _claim_sealed(content: Content, blocks: Sequence[Block], seen: Claim) -> Pro
             yield from _replace(content, digest, bytes.fromhex(block.digest))
         yield from _insert_sealed(content, block, block.seal)
         named[plain] = block.digest
-    lost = [block.digest for plain, block in by_plain.items() if block.digest != named[plain]]
-    yield from abandon(content.store_id, content.scope, lost, _FOREVER_AGO)
+    if lost := [block.digest for plain, block in by_plain.items() if block.digest != named[plain]]:
+        yield from abandon(content.store_id, content.scope, lost, _FOREVER_AGO)
     return [block._replace(digest=named[block.seal.plain]) for block in blocks if block.seal is not None]
 
 

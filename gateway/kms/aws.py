@@ -9,10 +9,13 @@ import asyncio
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 from gateway.errors import KmsDenied, KmsError, KmsKeyDisabled, KmsKeyInvalid, KmsKeyNotFound, KmsUnavailable
 from gateway.kms.base import Context, NewKey
 
+_PATIENCE = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})
+"""A request waits for its key: rather an error that tells than a client that gives up first."""
 _KINDS: dict[str, type[KmsError]] = {
     "NotFoundException": KmsKeyNotFound,
     "DisabledException": KmsKeyDisabled,
@@ -61,7 +64,9 @@ class AwsKms:
     def _call_blocking(self, key_id: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
             if self._client is None:
-                self._client = boto3.client("kms", region_name=self._region, endpoint_url=self._url or None)
+                self._client = boto3.client(
+                    "kms", region_name=self._region, endpoint_url=self._url or None, config=_PATIENCE
+                )
             answer: dict[str, Any] = getattr(self._client, name)(**arguments)
             return answer
         except Exception as error:

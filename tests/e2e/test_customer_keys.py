@@ -176,12 +176,14 @@ def test_the_key_is_written_nowhere_and_keys_share_nothing(new_server: Callable[
 
 def test_a_bucket_may_take_no_customer_keys(s3: BaseClient, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="before", Body=b"x", **ONE)
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="m", **ONE)["UploadId"]
     rule: dict[str, Any] = {"BlockedEncryptionTypes": {"EncryptionType": ["SSE-C"]}, "BucketKeyEnabled": False}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
     assert s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"] == {"Rules": [rule]}
     for call in (
         lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"x", **ONE),
         lambda: s3.create_multipart_upload(Bucket=bucket, Key="k", **ONE),
+        lambda: s3.upload_part(Bucket=bucket, Key="m", UploadId=upload, PartNumber=1, Body=b"x", **ONE),
     ):
         with refused("AccessDenied", 403):
             call()

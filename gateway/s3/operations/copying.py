@@ -21,7 +21,7 @@ from gateway.s3.operations.common import (
     read_conditions,
     version_member,
 )
-from gateway.s3.operations.encrypting import TOLD, encryption_members, part_key, source_key, wanted_encryption
+from gateway.s3.operations.encrypting import TOLD, encryption_members, new_part_key, source_key, wanted_encryption
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.lifecycle import expiration_member
 from gateway.s3.operations.locking import new_object_lock
@@ -216,7 +216,7 @@ async def upload_part_copy(
     bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
     check_part_number(call, PartNumber)
     upload = await call.core.uploads.find(bucket, Key, UploadId)
-    customer = part_key(upload, members)
+    customer = new_part_key(call, bucket, upload, members)
     source = await open_source(call, CopySource, ExpectedSourceBucketOwner)
     read_with = source_key(source.info, members)
     part = await call.core.uploads.copy_part(

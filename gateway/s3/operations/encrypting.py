@@ -9,7 +9,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
@@ -59,8 +58,7 @@ def wanted_encryption(call: Call, bucket: Bucket, members: Mapping[str, Any]) ->
                 "specified",
                 told,
             )
-        if default is not None and SSE_C in (default.blocked or ()):
-            raise _blocked(call, bucket, members)
+        _refuse_blocked(call, bucket, default, members)
         return Wanted(Encryption(SSE_C, verifier=customer.new_verifier()), customer)
     _check_method(told, members)
     if told == SSE_KMS:
@@ -113,10 +111,15 @@ def _context(text: str | None) -> str:
     )
 
 
-def _blocked(call: Call, bucket: Bucket, members: Mapping[str, Any]) -> AccessDenied:
-    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/blocking-unblocking-s3-c-encryption-gpb.html"""
+def _refuse_blocked(call: Call, bucket: Bucket, default: BucketEncryption | None, members: Mapping[str, Any]) -> None:
+    """Raise AccessDenied for a write under a customer's key to a bucket that takes none.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/blocking-unblocking-s3-c-encryption-gpb.html
+    """
+    if default is None or SSE_C not in (default.blocked or ()):
+        return
     who = call.principal.user_id if call.principal is not None else "anonymous"
-    return AccessDenied(
+    raise AccessDenied(
         f"User: {who} is not authorized to perform: s3:PutObject on resource: "
         f'"arn:aws:s3:::{bucket.name}/{members.get("Key", "")}" '
         "because this bucket has blocked upload requests that specify Server Side Encryption with Customer provided "
@@ -147,7 +150,7 @@ def customer_key(members: Mapping[str, Any], prefix: str = "SSECustomer") -> Cus
         raise _invalid(f"{_CUSTOMER}the client calculated MD5 of the secret key.", None)
     try:
         raw = base64.b64decode(key, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise _invalid("The secret key was invalid for the specified algorithm.", None) from None
     if base64.b64encode(hashlib.md5(raw, usedforsecurity=False).digest()).decode() != md5:
         raise _invalid("The calculated MD5 hash of the key did not match the hash that was provided.", None)
@@ -177,7 +180,15 @@ def source_key(info: ObjectInfo, members: Mapping[str, Any]) -> CustomerKey | No
     return key
 
 
-def part_key(upload: Upload, members: Mapping[str, Any], *, needed: bool = True) -> CustomerKey | None:
+def new_part_key(call: Call, bucket: Bucket, upload: Upload, members: Mapping[str, Any]) -> CustomerKey | None:
+    """The key that came with a part. Raises as ``part_key``, and AccessDenied."""
+    key = part_key(upload, members, needed=True)
+    if key is not None and bucket.configs:
+        _refuse_blocked(call, bucket, bucket.config(ENCRYPTION, BucketEncryption.load), members)
+    return key
+
+
+def part_key(upload: Upload, members: Mapping[str, Any], *, needed: bool = False) -> CustomerKey | None:
     """The key that came with a request about an upload, which must be the one it was begun with.
 
     Raises InvalidRequest, InvalidArgument.

@@ -22,7 +22,7 @@ from gateway.s3.operations.common import (
     version_member,
     written_version,
 )
-from gateway.s3.operations.encrypting import encryption_members, part_key, reader_key, wanted_encryption
+from gateway.s3.operations.encrypting import encryption_members, new_part_key, part_key, reader_key, wanted_encryption
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.lifecycle import abort_members, expiration_member
 from gateway.s3.operations.listing import Owners, common_prefixes, page_size
@@ -149,7 +149,7 @@ async def upload_part(
     check_part_number(call, PartNumber)
     call.body.require_length()
     upload = await call.core.uploads.find(bucket, Key, UploadId)
-    customer = part_key(upload, members)
+    customer = new_part_key(call, bucket, upload, members)
     checks = checks_from(call, members, limit=call.core.uploads.limits.max_part, algorithm=upload.checksum_algorithm)
     told = checks.value is not None or checks.trailer is not None
     if upload.checksum_algorithm is not None and checks.algorithm != upload.checksum_algorithm:
@@ -211,10 +211,10 @@ async def complete_multipart_upload(
     chosen = _chosen_parts(call, (MultipartUpload or {}).get("Parts") or [])
     done = await call.core.uploads.completed(bucket, Key, UploadId)
     if done is not None and [(part.number, part.etag) for part in chosen] == done.parts:
-        part_key(done.upload, members, needed=False)
+        part_key(done.upload, members)
         return _completion(call, done.upload, Bucket, done.etag, done.checksum) | written_version(done.version_id)
     upload = await call.core.uploads.find(bucket, Key, UploadId)
-    part_key(upload, members, needed=False)
+    part_key(upload, members)
     if MultipartUpload is None:
         raise MalformedXML
     if not chosen:
@@ -290,7 +290,7 @@ async def list_parts(
     members = locals()
     bucket = await open_bucket(call, "s3:ListMultipartUploadParts", Bucket, Key, ExpectedBucketOwner)
     upload = await call.core.uploads.find(bucket, Key, UploadId)
-    part_key(upload, members, needed=False)
+    part_key(upload, members)
     limit = page_size(MaxParts, "max-parts")
     after = PartNumberMarker or 0
     parts = await call.core.uploads.parts(upload, after, limit + 1) if limit else []

@@ -11,7 +11,7 @@ from gateway.catalog.objects import Removal, Removed
 from gateway.conditions import WriteConditions, check_read
 from gateway.encryption import CustomerKey
 from gateway.errors import GatewayError, RangeNotSatisfiable
-from gateway.objects import parse_range, resolve_range
+from gateway.ranges import parse_range, resolve_range
 from gateway.s3.call import Call
 from gateway.s3.errors import (
     InvalidArgument,
