@@ -34,6 +34,23 @@ BODY = """
 - ETags under SSE-KMS and SSE-C are no MD5, as on AWS, and are the same for the same content under the same key.
 - Encryption ([encryption.md](encryption.md)): `aws:kms:dsse` is refused with 501 `NotImplemented`; SSE-C is taken over
   plain HTTP, for TLS may end in front of the gateway, and is not blocked until a bucket blocks it.
+- Server access logs ([logs.md](logs.md)): whether the target lets them in is decided at each delivery, as on AWS.
+- Of a multipart object `GetObjectAttributes` lists the parts where they have checksums of their own, which is where the
+  upload asked for a composite one; otherwise it tells how many they are
+  ([AWS](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributesParts.html)).
+- SHA512, MD5, XXHASH64, XXHASH3 and XXHASH128 of multipart objects are composite, those of other objects are of the
+  whole; xxHash has seed 0 and the canonical byte order.
+- Of the places where ceph/s3-tests and the record of AWS's answers that LocalStack keeps
+  ([snapshots](https://github.com/localstack/localstack/tree/main/tests/aws/services/s3)) contradict each other, and
+  documentation does not decide, these follow the suite: a checksum header that is no digest is `BadDigest` (recorded:
+  `InvalidRequest`); a part number that an object does not have is `InvalidPart` (recorded: 416 `InvalidPartNumber`); a
+  copied range that ends past its source is `InvalidRange` (recorded: `InvalidArgument`); an empty continuation token
+  begins a listing (recorded: `InvalidArgument`); a composite checksum among an object's attributes tells the number of
+  parts (recorded: without); a completion may leave out the checksums of its parts (recorded: `InvalidRequest`); one
+  without a body is `MalformedXML` (recorded: `InvalidRequest`). Owners and initiators have a `DisplayName`, which AWS
+  left out by the end of 2025.
+- After a common prefix `ListMultipartUploads` tells that prefix as `NextKeyMarker`, where AWS tells nothing and
+  who pages would begin anew.
 - No mount serves a path, or its store is not mounted: 404 `NoSuchBackend`. A store is full: 507
   `InsufficientCapacity`. SDKs repeat neither by themselves.
 """

@@ -209,6 +209,10 @@ class PartDigestMismatch(GatewayError):
 class InvalidPartOrder(GatewayError):
     """The parts of a completion are not in rising order."""
 
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"the parts of {upload_id} are out of order")
+        self.upload_id = upload_id
+
 
 class ContentUnavailable(GatewayError):
     """Bytes that the catalog names cannot be had: the blob is damaged or its store fails."""

@@ -245,7 +245,7 @@ class Uploads:
         PreconditionFailed.
         """
         if any(later.number < part.number for part, later in pairwise(chosen)):
-            raise InvalidPartOrder
+            raise InvalidPartOrder(upload.id)
         chosen = list({part.number: part for part in chosen}.values())  # of one number the last word counts
         parts = await self._match(upload, chosen)
         total = sum(part.size for part in parts)

@@ -606,7 +606,7 @@ _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.EntityTooSmall: _entity_too_small,
     domain.InvalidPart: _invalid_part,
     domain.PartDigestMismatch: _part_digest_mismatch,
-    domain.InvalidPartOrder: lambda e: InvalidPartOrder(),
+    domain.InvalidPartOrder: lambda e: InvalidPartOrder(UploadId=e.upload_id),
     # The bytes are damaged or their store fails: our fault, and a repetition may find a healthy replica.
     domain.ContentUnavailable: lambda e: InternalError(),
     domain.StorageFull: lambda e: InsufficientCapacity(),

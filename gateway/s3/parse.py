@@ -339,7 +339,9 @@ def _integer_converter(member: Member) -> Callable[[str], Any]:
             if least <= value <= most:
                 return value
             message = f"Argument {member.wire} must be an integer between {least} and {most}"
-        raise InvalidArgument(message, ArgumentName=member.wire, ArgumentValue=text)
+        raise InvalidArgument(
+            quirks.INTEGER_WORDS.get(member.wire, message), ArgumentName=member.wire, ArgumentValue=text
+        )
 
     return read
 

@@ -136,6 +136,9 @@ ANY_CASE = frozenset(
 """Headers whose values AWS takes in small letters too (https://github.com/versity/versitygw/issues/1116): minio-py
 sends them so."""
 
+INTEGER_WORDS: Mapping[str, str] = {"partNumber": "Part number must be an integer between 1 and 10000, inclusive"}
+"""What AWS says of a bad number in a query, where that is not what it says of most."""
+
 OPTIONAL = frozenset({("Tagging", "TagSet")})
 """Members, with their structure, that the model requires and AWS does not: no tags are no tags."""
 

@@ -32,6 +32,7 @@ SAMPLES: dict[type[domain.GatewayError], tuple[Any, ...]] = {
     domain.EntityTooLarge: (2, 1),
     domain.EntityTooSmall: (1, "e", 1, 5),
     domain.InvalidPart: ("u", 1, "e"),
+    domain.InvalidPartOrder: ("u",),
     domain.PartDigestMismatch: ("CRC32", 1),
     domain.UnknownStorageClass: ("NOSUCH",),
     **{kind: ("key", "Invalid keyId 'key'") for kind in (domain.KmsError, *domain.KmsError.__subclasses__())},
