@@ -92,6 +92,12 @@ BUILT_IN: dict[str, BackendType] = {
         optional={"project_id", "credentials_path", "endpoint"},
         secret=set(),
     ),
+    "azure": _cloud(
+        "azure",
+        required={"container"},
+        optional={"account_url"},
+        secret={"connection_string", "account_key", "sas"},
+    ),
 }
 
 

@@ -30,7 +30,7 @@ class Retries:
     async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of the first attempt that succeeds; only for what may be done twice.
 
-        Raises a permanent StoreError at once, any other when time or attempts have run out.
+        Raises StoreUnavailable when time or attempts have run out, any other StoreError at once.
         """
         retrying = self.start()
         while True:
@@ -54,11 +54,9 @@ class Retrying:
     async def wait(self, error: StoreError) -> None:
         """Sleep until the next attempt; raises the error when there shall be none."""
         self.failures += 1
-        if error.permanent or self.failures >= self.policy.attempts:
+        if not isinstance(error, StoreUnavailable) or self.failures >= self.policy.attempts:
             raise error
-        pause = random.uniform(0, min(self.policy.cap, self.policy.base * 2**self.failures))
-        if isinstance(error, StoreUnavailable):
-            pause += error.retry_after
+        pause = error.retry_after + random.uniform(0, min(self.policy.cap, self.policy.base * 2**self.failures))
         if time.monotonic() + pause >= self.deadline:
             raise error
         await asyncio.sleep(pause)

@@ -32,3 +32,9 @@ def versity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with services.fake_gcs(tmp_path_factory.mktemp("gcs")) as config:
         yield config
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with services.azurite(tmp_path_factory.mktemp("azurite")) as config:
+        yield config

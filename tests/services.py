@@ -32,6 +32,9 @@ FETCH_SECONDS = 200.0
 """How long a test waits for a program that is not in the cache yet; less than a test may take."""
 VERSITY = "v1.8.0"
 FAKE_GCS = "v1.56.1"
+AZURITE = "3.35.0"
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""What every emulator of Azure's storage takes."""
 
 
 @contextmanager
@@ -232,3 +235,44 @@ def fake_gcs(folder: Path) -> Iterator[dict[str, str]]:
     with serving([*command, "-external-url", url, "-log-level", "error"], f"{url}/storage/v1/b", folder / "gcs.log"):
         gcs_client(url).create_bucket("blobs")
         yield {"bucket": "blobs", "endpoint": url}
+
+
+# -- Azure
+
+
+def azure_client(url: str) -> Any:
+    from azure.storage.blob import BlobServiceClient
+
+    return BlobServiceClient(url, credential=AZURE_KEY)
+
+
+class AzureKeys:
+    """Keys, seen by Azure's own client."""
+
+    def __init__(self, config: dict[str, str]) -> None:
+        self._container = azure_client(config["account_url"]).get_container_client(config["container"])
+        self._prefix = config["prefix"]
+
+    def keys(self) -> list[str]:
+        return list(self._container.list_blob_names(name_starts_with=self._prefix))
+
+    def put(self, key: str, content: bytes) -> None:
+        self._container.upload_blob(key, content, overwrite=True)
+
+    def remove(self, key: str) -> None:
+        self._container.delete_blob(key)
+
+
+@contextmanager
+def azurite(folder: Path) -> Iterator[dict[str, str]]:
+    """Azurite, in memory."""
+    home = CACHE / f"azurite-{AZURITE}"
+    program = home / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+    _fetch(program, ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(home), f"azurite@{AZURITE}"], home)
+    port = free_port()
+    command = ["node", str(program), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence"]
+    options = ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+    url = f"http://127.0.0.1:{port}/devstoreaccount1"
+    with serving([*command, *options], url, folder / "azurite.log"):
+        azure_client(url).create_container("blobs")
+        yield {"container": "blobs", "account_url": url, "account_key": AZURE_KEY}

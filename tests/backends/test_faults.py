@@ -33,7 +33,7 @@ class Cloud:
     direct: dict[str, str]
     faulty: dict[str, str]
     container: Callable[[dict[str, str]], Container]
-    keys: type[services.S3Keys | services.GcsKeys]
+    keys: Callable[[dict[str, str]], services.Keys]
     faults: Faults
 
     def stubborn(self) -> RemoteStore:
@@ -52,9 +52,16 @@ def _gcs(config: dict[str, str]) -> Container:
     return GcsBucket(config)
 
 
+def _azure(config: dict[str, str]) -> Container:
+    from backends.azure import AzureContainer
+
+    return AzureContainer(config)
+
+
 CLOUDS = {
     "s3": ("moto", "endpoint_url", _s3, services.S3Keys),
     "gcs": ("fake_gcs", "endpoint", _gcs, services.GcsKeys),
+    "azure": ("azurite", "account_url", _azure, services.AzureKeys),
 }
 
 

@@ -13,7 +13,7 @@ from backends.registry import identity, mask, open_store
 @pytest.mark.parametrize(
     ("backend_type", "config", "message"),
     [
-        ("nonesuch", {}, "unknown backend type 'nonesuch'; there are gcs, local, memory, s3"),
+        ("nonesuch", {}, "unknown backend type 'nonesuch'; there are azure, gcs, local, memory, s3"),
         ("local", {}, "local needs data_dir"),
         ("local", {"data_dir": "/x", "colour": "red"}, "local has no setting colour"),
         ("local", {"data_dir": "relative"}, "absolute path"),

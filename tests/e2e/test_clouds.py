@@ -13,9 +13,10 @@ from botocore.client import BaseClient
 
 from backends.registry import find
 from tests.e2e.harness import Server, keys_of, unique
-from tests.services import GcsKeys, Keys, S3Keys
+from tests.services import AzureKeys, GcsKeys, Keys, S3Keys
 
 MIB = 1024 * 1024
+SERVICES = {"s3": ("moto", S3Keys), "gcs": ("fake_gcs", GcsKeys), "azure": ("azurite", AzureKeys)}
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ def add(node: Server, point: str, backend_type: str, config: dict[str, str], *op
     return node.run("mounts", "add", point, backend_type, *settings, *options)
 
 
-@pytest.fixture(params=["s3", "gcs"])
+@pytest.fixture(params=list(SERVICES))
 def cloud(request: pytest.FixtureRequest, node: Server) -> Iterator[Cloud]:
-    service, keys = {"s3": ("moto", S3Keys), "gcs": ("fake_gcs", GcsKeys)}[request.param]
+    service, keys = SERVICES[request.param]
     config = {**request.getfixturevalue(service), "prefix": unique("test")}
     name = unique("archives")
     done = add(node, f"/{name}", request.param, config, "--priority", "10")
