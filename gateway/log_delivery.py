@@ -34,6 +34,8 @@ MAX_BYTES = 32 * 1024 * 1024
 """Records that wait in one worker; more are dropped, and counted."""
 FULL_BYTES = 4 * 1024 * 1024
 """A log object of this size is written at once."""
+MAX_PILE = 2 * FULL_BYTES
+"""What one bucket may have waiting, so that no target that cannot be written takes the room of all."""
 SHUTDOWN_SECONDS = 10.0
 
 
@@ -44,6 +46,8 @@ class _Pile:
     source: Bucket
     lines: list[str] = field(default_factory=list)
     size: int = 0
+    failed: bool = False
+    """Whether it could not be written; then it waits for its time, full or not."""
 
 
 class LogDelivery:
@@ -78,15 +82,26 @@ class LogDelivery:
         if target is not None:
             self._keep(source, target, target.day_of(event), [line], len(line))
 
-    def _keep(self, source: Bucket, target: LogTarget, day: int | None, lines: list[str], size: int) -> None:
-        if self._waiting + size > MAX_BYTES:
+    def _keep(
+        self,
+        source: Bucket,
+        target: LogTarget,
+        day: int | None,
+        lines: list[str],
+        size: int,
+        *,
+        failed: bool = False,
+    ) -> None:
+        pile = self._piles.get((source.name, target, day)) or _Pile(source)
+        if self._waiting + size > MAX_BYTES or pile.size + size > MAX_PILE:
             self._dropped += len(lines)
             return
-        pile = self._piles.setdefault((source.name, target, day), _Pile(source))
+        self._piles[source.name, target, day] = pile
         pile.lines += lines
         pile.size += size
+        pile.failed |= failed
         self._waiting += size
-        if pile.size >= FULL_BYTES:
+        if pile.size >= FULL_BYTES and not pile.failed:
             self._full.set()
 
     async def run_forever(self) -> None:
@@ -120,7 +135,7 @@ class LogDelivery:
                 )
             except Exception as error:
                 log.warning("access logs of %s wait: %s cannot be written: %s", name, target.bucket, error)
-                self._keep(pile.source, target, day, pile.lines, pile.size)
+                self._keep(pile.source, target, day, pile.lines, pile.size, failed=True)
 
     async def _write(self, pile: _Pile, target: LogTarget, day: int | None) -> None:
         """Write one log object. Raises BucketNotFound, NotAllowed, _Unfit, and what a put raises."""
