@@ -106,6 +106,17 @@ def authorize_part(
             raise NotAllowed
 
 
+def authorize_listing(principal: Principal | None, bucket: Bucket, prefix: str) -> None:
+    """Raise NotAllowed where a listing, allowed by ``authorize``, would show a confined key what lies beside its paths.
+
+    It is confined to ``/b/a``: what begins with ``a`` may be ``ab`` as well.
+    """
+    if principal is not None and principal.prefixes:
+        path = f"/{bucket.name}/{prefix}"
+        if not any(path.startswith(_whole(confined)) for confined in principal.prefixes):
+            raise NotAllowed("The key is confined to other paths.")
+
+
 def open_to_anybody(bucket: Bucket) -> bool:
     """Whether anything in a bucket may be open to callers nobody knows; if not, they are refused unheard."""
     return bucket.ownership != ENFORCED or POLICY in bucket.configs

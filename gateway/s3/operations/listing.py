@@ -11,7 +11,7 @@ from gateway.catalog.listing import Page
 from gateway.s3.call import Call
 from gateway.s3.errors import InvalidArgument
 from gateway.s3.operations.common import owner_of
-from gateway.s3.operations.opening import open_bucket
+from gateway.s3.operations.opening import open_listing
 from gateway.s3.operations.registry import operation
 from gateway.types import Bucket
 from gateway.versioning import parse_version_id, shown_id
@@ -192,7 +192,7 @@ async def _open(
             ArgumentName="encoding-type",
             ArgumentValue=encoding_type,
         )
-    return await open_bucket(call, action, name, prefix or None, expected_owner)
+    return await open_listing(call, action, name, prefix, expected_owner)
 
 
 class Owners:

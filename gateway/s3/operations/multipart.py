@@ -27,7 +27,7 @@ from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.lifecycle import abort_members, expiration_member
 from gateway.s3.operations.listing import Owners, common_prefixes, page_size
 from gateway.s3.operations.locking import new_object_lock
-from gateway.s3.operations.opening import open_bucket, open_object
+from gateway.s3.operations.opening import open_bucket, open_listing, open_object
 from gateway.s3.operations.registry import operation
 from gateway.types import Bucket, Checksum, ObjectInfo, ObjectPart, Part, Upload
 from gateway.uploads import ChosenPart
@@ -337,7 +337,7 @@ async def list_multipart_uploads(
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Uploads under way, in the order of their keys."""
-    bucket = await open_bucket(call, "s3:ListBucketMultipartUploads", Bucket, Prefix or None, ExpectedBucketOwner)
+    bucket = await open_listing(call, "s3:ListBucketMultipartUploads", Bucket, Prefix, ExpectedBucketOwner)
     if EncodingType not in (None, "url"):
         raise InvalidArgument(
             "Invalid Encoding Method specified in Request", ArgumentName="encoding-type", ArgumentValue=EncodingType

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.access import authorize, authorize_part
+from gateway.access import authorize, authorize_listing, authorize_part
 from gateway.bucket_configs import POLICY, REQUEST_PAYMENT
 from gateway.errors import ObjectNotFound
 from gateway.policy import nothing
@@ -26,6 +26,15 @@ async def open_bucket(
     bucket = await call.core.buckets.find(name)
     open_for(call, action, bucket, key)
     await expect_owner(call, bucket, expected_owner)
+    return bucket
+
+
+async def open_listing(
+    call: Call, action: str, name: str, prefix: str | None, expected_owner: str | None = None
+) -> Bucket:
+    """The bucket, once the caller may list what begins with ``prefix`` there. Raises as ``open_bucket``."""
+    bucket = await open_bucket(call, action, name, prefix or None, expected_owner)
+    authorize_listing(call.principal, bucket, prefix or "")
     return bucket
 
 
