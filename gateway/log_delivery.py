@@ -19,7 +19,7 @@ from gateway.acl import ENFORCED, FULL_CONTROL, USER, Acl, Grant
 from gateway.bodies import Checks
 from gateway.catalog import identity
 from gateway.core import Core
-from gateway.errors import BucketNotFound, NotAllowed
+from gateway.errors import BucketNotFound, KeyTooLong, NotAllowed
 from gateway.objects import Bytes
 from gateway.policy import ALLOW, DENY, Caller, PolicyRequest, decide
 from gateway.public_access import policy_of
@@ -128,7 +128,7 @@ class LogDelivery:
         for (name, target, day), pile in piles.items():
             try:
                 await self._write(pile, target, day)
-            except (NotAllowed, BucketNotFound, _Unfit) as error:
+            except (NotAllowed, BucketNotFound, KeyTooLong, _Unfit) as error:
                 log.warning(
                     "%d access log records of %s are lost: no delivery to %s: %s",
                     *(len(pile.lines), name, target.bucket, error),

@@ -317,6 +317,14 @@ class TestDelivery:
         answer = reader.get_object(Bucket=target, Key=key)
         assert answer["ContentType"] == "text/plain" and b"REST.HEAD.BUCKET" in answer["Body"].read()
 
+    def test_logs_are_encrypted_as_their_bucket_says(self, client: BaseClient, source: str, target: str) -> None:
+        by_default = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+        client.put_bucket_encryption(Bucket=target, ServerSideEncryptionConfiguration=by_default)
+        _enable(client, source, target)
+        client.head_bucket(Bucket=source)
+        assert _records(client, target, 1)
+        assert client.head_object(Bucket=target, Key=keys_of(client, target)[0])["ServerSideEncryption"] == "AES256"
+
     def test_what_waits_is_delivered_at_the_end(self, new_server: Callable[..., Server]) -> None:
         server = new_server(NEXUS_LOG_DELIVERY_SECONDS="3600")
         client = server.s3()
