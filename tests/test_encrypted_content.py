@@ -144,6 +144,30 @@ async def test_a_rotation_between_storing_and_naming_loses_no_key(core: Core, bu
         assert await get(core, bucket, name) == content
 
 
+async def test_a_rotation_that_was_interrupted_goes_on_after_a_restart(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", durability="none", block_size=BLOCK)
+    contents = {f"k{number}": os.urandom(100 + number) for number in range(10)}
+    async with open_core(settings) as core:
+        await core.mounts.add("/", "local", {"data_dir": str(tmp_path / "store")}, owner=ADMIN)
+        await core.users.create_user("admin", is_admin=True)
+        bucket = await core.buckets.create("bucket", ADMIN)
+        for number, (key, content) in enumerate(contents.items()):
+            await put(core, bucket, key, content, MODES[number % 2])
+        assert not await core.encryption.begin_rotation()
+        interrupted = await core.encryption.rewrap(-1, 0)  # no time at all
+        assert (interrupted.rewrapped, interrupted.remaining) == (0, 10)
+        await put(core, bucket, "new", b"new")
+    async with open_core(settings) as core:
+        bucket = await core.buckets.find("bucket")
+        for key, content in contents.items():
+            assert await get(core, bucket, key) == content
+        done = await core.encryption.rewrap(10, 0)
+        assert (done.rewrapped, done.remaining, done.problems) == (10, 0, [])
+        assert len(await core.encryption.ring()) == 2  # those that wrapped the ten are destroyed
+        for key, content in contents.items():
+            assert await get(core, bucket, key) == content
+
+
 async def test_a_small_damaged_blob_is_mended_by_the_next_put(core: Core, bucket: Bucket) -> None:
     content = os.urandom(3000)
     info = await put(core, bucket, "one", content)

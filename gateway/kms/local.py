@@ -77,7 +77,7 @@ class LocalKms:
         cipher = await self._cipher(key_id)
         try:
             return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], _bound(context))
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise KmsDenied(key_id, "what it sealed was altered, or belongs to another context") from error
 
     async def _cipher(self, key_id: str) -> AESGCM:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ from tests.e2e.harness import Server, keys_of, unique
 from tests.services import AzureKeys, GcsKeys, Keys, S3Keys
 
 MIB = 1024 * 1024
+BLOCKS = range(0, 24 * MIB, 8 * MIB)
+"""Where the blocks of an object begin."""
 SERVICES = {"s3": ("moto", S3Keys), "gcs": ("fake_gcs", GcsKeys), "azure": ("azurite", AzureKeys)}
 
 
@@ -86,6 +89,26 @@ def test_objects_come_and_go(client: BaseClient, cloud: Cloud) -> None:
     client.copy_object(Bucket=cloud.bucket, Key="moved", CopySource={"Bucket": "workspace", "Key": cloud.bucket})
     assert body_of(client, cloud, "moved") == b"from a local store"
     assert len(cloud.blobs.keys()) == 5
+
+
+def test_a_cloud_sees_nothing_of_encrypted_objects(node: Server, client: BaseClient, cloud: Cloud) -> None:
+    marker = b"nobody in the cloud shall read this " * 10
+    contents = {"small": marker, "long": (marker * (17 * MIB // len(marker) + 1))[: 17 * MIB]}
+    for key, content in contents.items():
+        for copy in ("a", "b"):
+            client.put_object(Bucket=cloud.bucket, Key=f"{key}-{copy}", Body=content, ServerSideEncryption="AES256")
+    # Names are digests of what lies there, which fsck looks at: so nothing there is what was put.
+    assert node.run("fsck", "--rehash").returncode == 0
+    plain = {hashlib.sha256(content[at : at + 8 * MIB]).hexdigest() for content in contents.values() for at in BLOCKS}
+    names = {name.rpartition("/")[2] for name in list(cloud.blobs.keys())}
+    assert len(names) == 4 and not names & plain
+    for key, content in contents.items():
+        assert body_of(client, cloud, f"{key}-b") == content
+    assert (
+        body_of(client, cloud, "long-a", Range=f"bytes={8 * MIB - 9}-{8 * MIB + 9}")
+        == (contents["long"][8 * MIB - 9 : 8 * MIB + 10])
+    )
+    assert node.run("fsck", "--rehash").returncode == 0
 
 
 def test_parts_become_one_object(client: BaseClient, cloud: Cloud) -> None:

@@ -120,10 +120,11 @@ def read(client: BaseClient, key: str) -> bytes | None:
         return None
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_killed_under_load(new_server: Callable[..., Server], workers: int) -> None:
+@pytest.mark.parametrize(("workers", "encryption"), [(1, "none"), (2, "none"), (2, "sse-s3")])
+def test_killed_under_load(new_server: Callable[..., Server], workers: int, encryption: str) -> None:
     # The collector runs all the time and spares nothing, so kills hit it too.
-    server = new_server("--workers", str(workers), NEXUS_GC_INTERVAL="0.2", NEXUS_GC_GRACE="0")
+    settings = {"NEXUS_GC_INTERVAL": "0.2", "NEXUS_GC_GRACE": "0", "NEXUS_DEFAULT_ENCRYPTION": encryption}
+    server = new_server("--workers", str(workers), **settings)
     writers = [Writer(f"w{number}", random.Random(1000 * workers + number)) for number in range(THREADS)]
     moments = random.Random(workers)
     for _ in range(ROUNDS // 2):

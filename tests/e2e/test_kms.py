@@ -5,22 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import os
-import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
 import pytest
 from botocore.client import BaseClient
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from moto.server import ThreadedMotoServer
 
 from tests.e2e.harness import REGION, Server, refused
 from tests.e2e.test_encryption import body, stored
+from tests.kms.vault import Vault, running_vault
 
 MIB = 1024 * 1024
 
@@ -147,69 +144,20 @@ def test_keys_of_aws(new_server: Callable[..., Server], aws: str) -> None:
 # -- a Vault
 
 
-class Vault(BaseHTTPRequestHandler):
-    """What is needed of Vault's transit engine: keys, encrypt and decrypt with associated data."""
-
-    keys = {"payroll": AESGCM(secrets.token_bytes(32))}  # noqa: RUF012
-    broken = False
-
-    def do_GET(self) -> None:
-        self._answer({})
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        bound = base64.b64decode(asked["associated_data"])
-        key = self.keys.get(self.path.rpartition("/")[2])
-        if key is None:
-            self._answer({})
-        elif "/encrypt/" in self.path:
-            nonce = secrets.token_bytes(12)
-            sealed = nonce + key.encrypt(nonce, base64.b64decode(asked["plaintext"]), bound)
-            self._answer({"ciphertext": "vault:v1:" + base64.b64encode(sealed).decode()})
-        else:
-            sealed = base64.b64decode(asked["ciphertext"].removeprefix("vault:v1:"))
-            try:
-                plain = key.decrypt(sealed[:12], sealed[12:], bound)
-            except InvalidTag:
-                self.send_error(400)
-                return
-            self._answer({"plaintext": base64.b64encode(plain).decode()})
-
-    def _answer(self, data: dict[str, str]) -> None:
-        name = self.path.rpartition("/")[2]
-        status = 200 if name in self.keys else 404
-        if self.headers.get("X-Vault-Token") != "s.token":
-            status = 403
-        if Vault.broken:
-            status = 503
-        content = json.dumps({"data": data} if status == 200 else {"errors": []}).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: Any) -> None:
-        return
-
-
 @pytest.fixture
-def vault() -> Iterator[str]:
-    service = ThreadingHTTPServer(("127.0.0.1", 0), Vault)
-    threading.Thread(target=service.serve_forever, daemon=True).start()
-    Vault.broken = False
-    yield f"http://127.0.0.1:{service.server_port}"
-    service.shutdown()
-    service.server_close()
+def vault() -> Iterator[Vault]:
+    with running_vault() as service:
+        yield service
 
 
-def test_keys_of_a_vault(new_server: Callable[..., Server], vault: str) -> None:
-    settings = {"NEXUS_KMS": "vault", "NEXUS_KMS_URL": vault, "NEXUS_KMS_CACHE": "0"}
+def test_keys_of_a_vault(new_server: Callable[..., Server], vault: Vault) -> None:
+    settings = {"NEXUS_KMS": "vault", "NEXUS_KMS_URL": vault.url, "NEXUS_KMS_CACHE": "0"}
     server = new_server(**settings, NEXUS_KMS_TOKEN="s.token", NEXUS_KMS_DEFAULT_KEY="payroll")
     client = server.s3()
     exercise(client, None, "payroll")
     with refused("KMS.NotFoundException", 400):
         client.put_object(Bucket="workspace", Key="n", Body=b"x", **kms("nobody"))
-    Vault.broken = True
+    vault.broken = True
     for call in (
         lambda: client.get_object(Bucket="workspace", Key="k"),
         lambda: client.put_object(Bucket="workspace", Key="n", Body=b"x", **kms()),
@@ -218,7 +166,7 @@ def test_keys_of_a_vault(new_server: Callable[..., Server], vault: str) -> None:
             call()
     with refused("404"):
         client.head_object(Bucket="workspace", Key="n")
-    Vault.broken = False
+    vault.broken = False
     assert len(body(client.get_object(Bucket="workspace", Key="k"))) == 9 * MIB
     stranger = new_server(**settings, NEXUS_KMS_TOKEN="s.stolen").s3()
     with refused("AccessDenied", 403):
