@@ -6,6 +6,9 @@ one that was read; readers find the former bytes until then, and for a grace per
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
 from backends.base import ByteRange
 from gateway.bodies import Checks
 from gateway.carrier import Carrier
@@ -15,10 +18,22 @@ from gateway.catalog.base import Catalog
 from gateway.catalog.blobs import ClaimLost
 from gateway.catalog.lifecycle import Done, Mandate
 from gateway.content import ContentStore, Stored
-from gateway.errors import Conflict, Overloaded, StorageFull
+from gateway.errors import Conflict, MountsChanged, Overloaded, StorageFull
 from gateway.names import Names, OpenStore, Snapshot
 from gateway.objects import ATTEMPTS, Bytes
-from gateway.types import ObjectInfo
+from gateway.types import Bucket, ObjectInfo
+
+Look = Callable[[], Awaitable[Mandate]]
+
+
+class _Move(NamedTuple):
+    """What is to be moved, and where."""
+
+    look: Look
+    info: ObjectInfo
+    target: str
+    replaced: bool
+    """Whether it is among the versions that are not shown."""
 
 
 class Mover:
@@ -33,13 +48,13 @@ class Mover:
         self._carrier = carrier
         self._max_object = max_object
 
-    async def move(self, mandate: Mandate, key: str, version_id: str | None, target: str) -> tuple[Done, int] | None:
+    async def move(self, look: Look, key: str, version_id: str | None, target: str) -> tuple[Done, int] | None:
         """Move what a key shows, or one of its former versions, to a storage class; the bytes that were copied.
 
-        None where it changed meanwhile. Raises MountsChanged, BackendNotFound, ReadOnlyMount, ContentUnavailable,
-        StorageFull, Overloaded.
+        ``look`` tells the bucket and its rules as they are now. None where the version, or what is to be done with it,
+        changed meanwhile. Raises BackendNotFound, ReadOnlyMount, ContentUnavailable, StorageFull, Overloaded.
         """
-        bucket = mandate.bucket
+        bucket = (await look()).bucket
         if version_id is None:
             info = await self._catalog.read(verbs.find_object, bucket.id, key)
         else:
@@ -49,25 +64,34 @@ class Mover:
         snapshot = await self._names.current()
         store = snapshot.writable(bucket, key, target)
         place = (store.info.id, info.content.scope_below(store.scope_for(bucket)))
+        move = _Move(look, info, target, version_id is not None)
         try:
             if not info.size or place == (info.content.store_id, info.content.scope):
-                return await self._catalog.write(placement.relabel, mandate, info, target, version_id is not None), 0
-            return await self._carry(mandate, info, store, target, version_id is not None, snapshot), info.size
+                return await self._relabel(move), 0
+            return await self._carry(move, bucket, store, snapshot), info.size
         except Conflict:
             return None
 
-    async def _carry(
-        self, mandate: Mandate, info: ObjectInfo, store: OpenStore, target: str, replaced: bool, snapshot: Snapshot
-    ) -> Done:
-        origin = snapshot.holding(info.content.store_id, f"/{mandate.bucket.name}/{info.key}")
-        base = store.scope_for(mandate.bucket)
+    async def _relabel(self, move: _Move) -> Done:
+        for _ in range(ATTEMPTS):
+            mandate = await move.look()
+            try:
+                return await self._catalog.write(placement.relabel, mandate, move.info, move.target, move.replaced)
+            except MountsChanged:
+                continue
+        raise Overloaded("the configuration keeps changing")
+
+    async def _carry(self, move: _Move, bucket: Bucket, store: OpenStore, snapshot: Snapshot) -> Done:
+        info = move.info
+        origin = snapshot.holding(info.content.store_id, f"/{bucket.name}/{info.key}")
+        base = store.scope_for(bucket)
         if info.content.sealed:
             stored = await self._carrier.carry(info.content, origin, store, info.content.scope_below(base))
         else:
             body = Bytes(self._content.read(origin, info.content, ByteRange(0, info.size)), info.size)
             stored = await self._content.store(body, store, base, self._checks(info))
         try:
-            return await self._name(mandate, info, target, replaced, stored)
+            return await self._name(move, stored)
         except StorageFull:
             raise  # noting garbage needs the room that is not there; a sweep finds it
         except BaseException:
@@ -81,11 +105,17 @@ class Mover:
             return Checks(limit=self._max_object)
         return Checks(algorithm=known.algorithm, value=known.value, limit=self._max_object)
 
-    async def _name(self, mandate: Mandate, info: ObjectInfo, target: str, replaced: bool, stored: Stored) -> Done:
+    async def _name(self, move: _Move, stored: Stored) -> Done:
         for _ in range(ATTEMPTS):
-            arguments = (mandate, info, target, replaced, stored.content, stored.blocks, stored.epoch)
+            mandate = await move.look()
+            snapshot = await self._names.current()
+            if snapshot.writable(mandate.bucket, move.info.key, move.target).info.id != stored.store.info.id:
+                raise Conflict("the storage class lies elsewhere now")
+            arguments = (mandate, move.info, move.target, move.replaced, stored.content, stored.blocks, stored.epoch)
             try:
                 return await self._content.name(stored, placement.relocate, *arguments)
+            except MountsChanged:
+                continue
             except ClaimLost:
                 await self._content.reclaim(stored)
-        raise Overloaded("a collection keeps running")
+        raise Overloaded("the configuration keeps changing")

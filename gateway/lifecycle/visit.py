@@ -220,9 +220,7 @@ class Visit:
         try:
             if self._noted.dry_run:
                 return Done(key, version_id or "", due.rule.id)
-            moved = await self._mover.move(self._mandate._replace(now=_now()), key, version_id, target)
-        except MountsChanged:
-            return None  # the next run looks again
+            moved = await self._mover.move(self._current, key, version_id, target)
         except StorageFull as error:
             self._give_up(target, error)
             return None
@@ -253,16 +251,25 @@ class Visit:
         if self._noted.complain(problem):
             log.warning("%s", problem)
 
+    async def _current(self) -> Mandate:
+        """The bucket and its rules as they are now. Raises BucketNotFound."""
+        if (await self._names.current()).generation != self._mandate.generation:
+            await self._look_again()
+        return self._mandate._replace(now=_now())
+
+    async def _look_again(self) -> None:
+        known = self._mandate.bucket.id
+        await self._look()
+        if self._mandate.bucket.id != known:
+            raise BucketNotFound(self._name)
+
     async def _write(self, verb: Callable[..., Program[T]], some: Any) -> T:
         """Run a program; where the configuration changed meanwhile, by the one that holds now."""
         for _ in range(ATTEMPTS):
             try:
                 return await self._catalog.write(verb, self._mandate._replace(now=_now()), some)
             except MountsChanged:
-                known = self._mandate.bucket.id
-                await self._look()
-                if self._mandate.bucket.id != known:
-                    raise BucketNotFound(self._name) from None
+                await self._look_again()
         raise Overloaded("the configuration keeps changing")
 
     def _may_write(self, key: str) -> bool:

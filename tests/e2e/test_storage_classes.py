@@ -257,6 +257,26 @@ def test_an_object_overwritten_while_it_moves_is_the_new_one(server: Server, s3:
     assert server.run("fsck").returncode == 0
 
 
+def test_changes_of_the_configuration_do_not_stop_moves(server: Server, s3: BaseClient, bucket: str) -> None:
+    for number in range(30):
+        s3.put_object(Bucket=bucket, Key=f"{number:02}", Body=BIG + b"%d" % number)
+    rule(s3, bucket, Transitions=[{"Days": 1, "StorageClass": "COLD"}])
+    over = threading.Event()
+
+    def change() -> None:
+        while not over.is_set():
+            s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
+
+    changer = threading.Thread(target=change)
+    changer.start()
+    try:
+        assert run(server)["counts"] == {"Transition": 30}
+    finally:
+        over.set()
+        changer.join()
+    assert {entry["StorageClass"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]} == {"COLD"}
+
+
 def test_bindings_are_checked(server: Server, s3: BaseClient, bucket: str, tmp_path: Path) -> None:
     listed = {each["storage_class"]: each["mount_point"] for each in server.nexus("storage-classes", "list")}
     assert listed.items() >= {"COLD": "/cold", "GLACIER": "/archives"}.items()
