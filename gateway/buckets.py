@@ -53,6 +53,10 @@ class Buckets:
         """Raises BucketNotFound."""
         return await self._names.bucket(name)
 
+    def known(self, name: str) -> Bucket | None:
+        """A bucket that was found before, as it was then."""
+        return self._names.known(name)
+
     async def open_to_anybody(self, name: str) -> bool:
         """Whether a request without credentials may be worth a look. Raises BucketNotFound."""
         return open_to_anybody(await self._names.bucket(name))

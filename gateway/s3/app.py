@@ -290,7 +290,7 @@ class S3Door:
         """Raise AccessDenied for a request without credentials where nothing may be open to it."""
         if self._admits is None:
             raise AccessDenied
-        bucket, key = self._place(visit, scope)
+        bucket, key = visit.bucket, visit.key = self._place(visit, scope)
         try:
             admitted = bool(bucket) and await self._admits(bucket)
         except BucketNotFound:
@@ -310,12 +310,25 @@ class S3Door:
         if self._websites is not None and visit.site is not None:
             return self._websites.refusal(answer, visit.method, visit.request_id)
         headers = list(answer.headers)
-        if visit.method == "HEAD" or answer.status == 304:
+        if answer.status == 304:
+            return answer.status, headers, b""
+        if visit.method == "HEAD":
+            headers.append((b"content-type", b"application/xml"))
+            region = self._region_of(visit) if answer.status == 403 else None
+            if region is not None:
+                headers.append((b"x-amz-bucket-region", region.encode()))
             return answer.status, headers, b""
         wrapped = visit.operation == control.OPERATION
         body = error_document(answer, visit.request_id, self._host_id, wrapped=wrapped)
         headers += ((b"content-type", b"application/xml"), (b"content-length", b"%d" % len(body)))
         return answer.status, headers, body
+
+    def _region_of(self, visit: Visit) -> str | None:
+        """The region of a bucket, which HeadBucket tells whoever may not have more: SDKs find buckets by that."""
+        if not visit.bucket or visit.key:
+            return None
+        bucket = self._core.buckets.known(visit.bucket)
+        return bucket.region if bucket is not None else None
 
 
 async def _handle(endpoint: Endpoint, call: Call, members: Mapping[str, Any]) -> Response:

@@ -109,6 +109,24 @@ class TestBuckets:
         with refused("403", 403):
             s3.head_bucket(Bucket=bucket, ExpectedBucketOwner="another")
 
+    def test_whoever_may_not_see_a_bucket_is_told_its_region(self, server: Server, s3: BaseClient, bucket: str) -> None:
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html"""
+        stranger = server.s3(server.user(unique("stranger"), tenant=unique("tenant")))
+        for call, told_so in (
+            (stranger.head_bucket, True),
+            (lambda Bucket: stranger.head_object(Bucket=Bucket, Key="k"), False),
+        ):
+            with refused("403", 403) as seen:
+                call(Bucket=bucket)
+            headers = seen[0].response["ResponseMetadata"]["HTTPHeaders"]
+            assert headers["content-type"] == "application/xml"
+            assert headers.get("x-amz-bucket-region") == ("us-east-1" if told_so else None)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection.request("HEAD", f"/{bucket}")
+        answer = connection.getresponse()
+        connection.close()
+        assert (answer.status, answer.headers["x-amz-bucket-region"]) == (403, "us-east-1")
+
     def test_an_empty_policy_is_no_policy(self, server: Server, bucket: str) -> None:
         status, body = raw(server, "PUT", f"/{bucket}", query={"policy": ""})
         assert status == 400

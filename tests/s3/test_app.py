@@ -110,6 +110,9 @@ class NoBuckets:
     def __init__(self) -> None:
         self.buckets = self
 
+    def known(self, name: str) -> None:
+        return None
+
     async def find(self, name: str) -> Bucket:
         if name == "broken":
             raise RuntimeError("the catalog is gone")
