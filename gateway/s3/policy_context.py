@@ -114,6 +114,12 @@ def _legal_hold(call: Call) -> str | None:
 
 
 def _age(call: Call) -> str | None:
+    """How old a signature is; those of Version 2 have no age.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
+    """
+    if call.signature_version == "AWS":
+        return "0"
     return None if call.signed_at is None else str(max(0, int((time.time() - call.signed_at) * 1000)))
 
 

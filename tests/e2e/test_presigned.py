@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -248,3 +249,15 @@ def test_what_could_be_no_header_is_none_in_the_query(
     answer = requests.put(request.url, b"body", timeout=20)
     assert (answer.status_code, code_of(answer)) == (400, "InvalidArgument")
     assert keys_of(s3, bucket) == []
+
+
+def test_a_signature_has_an_age(ask: Ask, s3: BaseClient, bucket: str) -> None:
+    """Of Version 2 it is none, which is a number too."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"body")
+    aged = {"Null": {"s3:signatureAge": "true"}}
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Statement": [{**statement, "Condition": aged}]}))
+    assert ask("get_object", Key="k").status_code == 200
+    old = {"NumericGreaterThan": {"s3:signatureAge": "3600000"}}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Statement": [{**statement, "Condition": old}]}))
+    assert ask("get_object", Key="k").status_code == 200
