@@ -290,6 +290,19 @@ def test_a_restricted_key_stays_restricted(people: People, own: str, server: Ser
     reader.close()
 
 
+def test_attributes_are_for_who_may_read(people: People, own: str) -> None:
+    asked = {"Bucket": own, "Key": "key", "ObjectAttributes": ["ETag", "ObjectSize"]}
+    for actions in (["s3:GetObjectAttributes"], ["s3:GetObject"]):
+        put(people.alice, own, allow(own, actions))
+        with refused("AccessDenied", 403):
+            people.bob.get_object_attributes(**asked)
+    put(people.alice, own, allow(own, ["s3:GetObject", "s3:GetObjectAttributes"]))
+    assert people.bob.get_object_attributes(**asked)["ObjectSize"] == 1
+    put(people.alice, own, allow(own, "s3:GetObject", Effect="Deny"))
+    with refused("AccessDenied", 403):
+        people.alice.get_object_attributes(**asked)
+
+
 def test_copies_need_both_ends(people: People, own: str) -> None:
     target = unique("target")
     people.alice.create_bucket(Bucket=target)

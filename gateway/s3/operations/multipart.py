@@ -27,7 +27,7 @@ from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.lifecycle import abort_members, expiration_member
 from gateway.s3.operations.listing import Owners, common_prefixes, page_size
 from gateway.s3.operations.locking import new_object_lock
-from gateway.s3.operations.opening import open_bucket, open_listing, open_object
+from gateway.s3.operations.opening import open_bucket, open_listing, open_object, permit, version_action
 from gateway.s3.operations.registry import operation
 from gateway.types import Bucket, Checksum, ObjectInfo, ObjectPart, Part, Upload
 from gateway.uploads import ChosenPart
@@ -407,6 +407,8 @@ async def get_object_attributes(
     """Chosen facts about an object: its ETag, checksum, parts, storage class and size."""
     members = locals()
     bucket, info = await open_object(call, "s3:GetObjectAttributes", Bucket, Key, ExpectedBucketOwner, VersionId)
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.html: who may not read learns nothing.
+    permit(call, version_action("s3:GetObject", VersionId), bucket, Key, info, VersionId)
     reader_key(call, info, members)
     wanted = {name.strip() for item in ObjectAttributes for name in item.split(",")}
     if not wanted <= _ATTRIBUTES or not wanted:
