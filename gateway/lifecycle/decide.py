@@ -40,8 +40,8 @@ class Due(NamedTuple):
 def expiration(lifecycle: Lifecycle, calendar: Calendar, facts: Facts) -> Due | None:
     """When what a key shows expires; of several rules the earliest, then the first, decides."""
     found: Due | None = None
-    for rule in lifecycle.rules:
-        if rule.expiration is None or not rule.enabled or not _admits(rule, facts):
+    for rule in lifecycle.about(facts.key):
+        if rule.expiration is None or not _admits(rule, facts):
             continue
         at = calendar.due(rule.expiration, facts.since)
         if found is None or at < found.at:
@@ -54,8 +54,8 @@ def transition(lifecycle: Lifecycle, calendar: Calendar, facts: Facts, now: int)
     return _cheapest(
         (
             Due(calendar.due(each.when, facts.since), rule, each.storage_class)
-            for rule in lifecycle.rules
-            if rule.transitions and rule.enabled and _admits(rule, facts)
+            for rule in lifecycle.about(facts.key)
+            if rule.transitions and _admits(rule, facts)
             for each in rule.transitions
             if _large_enough(lifecycle, rule.filter, facts.size, each.storage_class)
         ),
@@ -66,9 +66,9 @@ def transition(lifecycle: Lifecycle, calendar: Calendar, facts: Facts, now: int)
 
 def noncurrent_expiration(lifecycle: Lifecycle, calendar: Calendar, facts: Facts, newer: int, now: int) -> Rule | None:
     """The rule by which a version that is not shown goes now; ``newer`` ones were replaced after it."""
-    for rule in lifecycle.rules:
+    for rule in lifecycle.about(facts.key):
         when = rule.noncurrent_expiration
-        if when is not None and rule.enabled and _admits(rule, facts) and _is_over(when, calendar, facts, newer, now):
+        if when is not None and _admits(rule, facts) and _is_over(when, calendar, facts, newer, now):
             return rule
     return None
 
@@ -78,8 +78,8 @@ def noncurrent_transition(lifecycle: Lifecycle, calendar: Calendar, facts: Facts
     return _cheapest(
         (
             Due(calendar.after(facts.since, each.when.days), rule, each.storage_class)
-            for rule in lifecycle.rules
-            if rule.noncurrent_transitions and rule.enabled and _admits(rule, facts)
+            for rule in lifecycle.about(facts.key)
+            if rule.noncurrent_transitions and _admits(rule, facts)
             for each in rule.noncurrent_transitions
             if newer >= (each.when.newer or 0) and _large_enough(lifecycle, rule.filter, facts.size, each.storage_class)
         ),
@@ -106,8 +106,8 @@ def marker_expiration(lifecycle: Lifecycle, calendar: Calendar, facts: Facts, no
 
     At once where a rule is about such markers, else when it is as old as a rule lets objects get.
     """
-    for rule in lifecycle.rules:
-        if not rule.enabled or not _admits(rule, facts):
+    for rule in lifecycle.about(facts.key):
+        if not _admits(rule, facts):
             continue
         if rule.expired_marker or (rule.expiration is not None and calendar.due(rule.expiration, facts.since) <= now):
             return rule
@@ -117,8 +117,8 @@ def marker_expiration(lifecycle: Lifecycle, calendar: Calendar, facts: Facts, no
 def abort(lifecycle: Lifecycle, calendar: Calendar, key: str, initiated_at: int) -> Due | None:
     """When an upload that is not completed is aborted."""
     found: Due | None = None
-    for rule in lifecycle.rules:
-        if rule.abort_days is None or not rule.enabled or not key.startswith(rule.filter.prefix or ""):
+    for rule in lifecycle.about(key):
+        if rule.abort_days is None:
             continue
         at = calendar.after(initiated_at, rule.abort_days)
         if found is None or at < found.at:

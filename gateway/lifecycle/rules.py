@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from gateway.bucket_configs import LIFECYCLE
@@ -92,13 +93,34 @@ class Lifecycle:
 
     rules: tuple[Rule, ...]
     default_minimum: str = ALL_128K
+    _by_prefix: Mapping[str, tuple[tuple[int, Rule], ...]] = field(init=False, compare=False, repr=False)
+    _lengths: tuple[int, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        by_prefix: dict[str, tuple[tuple[int, Rule], ...]] = {}
+        for place, rule in enumerate(self.rules):
+            if rule.enabled:
+                prefix = rule.filter.prefix or ""
+                by_prefix[prefix] = (*by_prefix.get(prefix, ()), (place, rule))
+        object.__setattr__(self, "_by_prefix", by_prefix)
+        object.__setattr__(self, "_lengths", tuple(sorted({len(prefix) for prefix in by_prefix})))
 
     @property
     def enabled(self) -> list[Rule]:
         return [rule for rule in self.rules if rule.enabled]
 
+    def about(self, key: str) -> list[Rule]:
+        """The enabled rules whose prefix a key has, in their order: few, where there are a thousand."""
+        found: list[tuple[int, Rule]] = []
+        for length in self._lengths:
+            found += self._by_prefix.get(key[:length], ())
+        if len(self._lengths) > 1:
+            found.sort(key=itemgetter(0))
+        return [rule for _, rule in found]
+
     def dump(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        told = {"rules": [asdict(rule) for rule in self.rules], "default_minimum": self.default_minimum}
+        return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
 def lifecycle_of(bucket: Bucket) -> Lifecycle | None:

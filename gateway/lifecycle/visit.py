@@ -45,7 +45,7 @@ BATCH = 250
 """Keys changed in one transaction, which keeps other writers waiting for some milliseconds."""
 UPLOADS = 20
 """Uploads aborted in one transaction; each may have thousands of parts."""
-MOVING = 8
+MOVING = 16
 """Versions copied at once."""
 ATTEMPTS = 20
 MAX_VERSION = 2**62

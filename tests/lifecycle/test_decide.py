@@ -210,3 +210,11 @@ def test_uploads_are_aborted_by_the_earliest_rule_for_their_key() -> None:
     assert logs is not None and (logs.at, logs.rule.id) == (at("2026-01-18"), "2")
     assert other is not None and (other.at, other.rule.id) == (at("2026-01-23"), "7")
     assert abort(Lifecycle((rule(expiration=When(days=1)),)), DAYS, "a", START) is None
+
+
+def test_the_rules_about_a_key_come_in_their_order() -> None:
+    told = [("long", "logs/a"), ("all", None), ("short", "logs/"), ("other", "x"), ("empty", "")]
+    lifecycle = Lifecycle((*(rule(name, Filter(prefix)) for name, prefix in told), rule("off", enabled=False)))
+    assert [each.id for each in lifecycle.about("logs/a/1")] == ["long", "all", "short", "empty"]
+    assert [each.id for each in lifecycle.about("log")] == ["all", "empty"]
+    assert Lifecycle(()).about("a") == []
