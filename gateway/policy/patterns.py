@@ -23,7 +23,7 @@ MAX_COMPILED = 256
 class Pattern:
     """A text of a policy that a value is held against."""
 
-    __slots__ = ("_compiled", "_flags", "_parts", "_wild", "text")
+    __slots__ = ("_compiled", "_fixed", "_flags", "_holes", "_parts", "_wild", "text")
 
     def __init__(self, text: str, *, variables: bool = True, wild: bool = True, ignore_case: bool = False) -> None:
         self.text = text
@@ -31,12 +31,17 @@ class Pattern:
         self._flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
         # Text and variables by turns: the odd ones are names.
         self._parts = _VARIABLE.split(text) if variables and "${" in text else [text]
-        self._compiled = re.compile(glob(self._segments(re.escape)), self._flags) if len(self._parts) == 1 else None
+        self._holes = wild and any("?" in part for part in self._parts[::2])
+        fixed = len(self._parts) == 1
+        self._compiled = re.compile(glob(self._segments(re.escape)), self._flags) if fixed and self._holes else None
+        self._fixed = self._segments(str) if fixed else None
 
     def matches(self, value: str, lookup: Lookup) -> bool:
         """Whether a value fits; a variable that the request has no single value for fits nothing."""
         if self._compiled is not None:
             return self._compiled.fullmatch(value) is not None
+        if self._fixed is not None:
+            return self._fits(self._fixed, value)
         values = []
         for name in self._parts[1::2]:
             found = _value_of(name, lookup)
@@ -45,14 +50,16 @@ class Pattern:
             values.append(found)
         if sum(map(len, values)) > len(value):
             return False
-        if not (self._wild and any("?" in part for part in self._parts[::2])):
-            segments = self._segments(str, values)
-            if self._flags & re.IGNORECASE:
-                segments, value = [text.lower() for text in segments], value.lower()
-            return _fits(segments, value)
+        if not self._holes:
+            return self._fits(self._segments(str, values), value)
         if max(map(len, values)) > MAX_COMPILED:
             return False
         return re.fullmatch(glob(self._segments(re.escape, values)), value, self._flags) is not None
+
+    def _fits(self, segments: Sequence[str], value: str) -> bool:
+        if self._flags & re.IGNORECASE:
+            return _fits([text.lower() for text in segments], value.lower())
+        return _fits(segments, value)
 
     def _segments(self, literal: Callable[[str], str], values: Sequence[str] = ()) -> list[str]:
         """What lies between the stars, with the values of the variables in it; ``literal`` quotes a text."""
