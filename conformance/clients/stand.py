@@ -10,6 +10,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,7 +56,7 @@ class Stand:
         """Where buckets are host names: ``BUCKET.localhost``."""
         return f"http://localhost:{self.port}"
 
-    @property
+    @cached_property
     def s3(self) -> Any:
         """Another client than the one on trial."""
         return boto3.client(

@@ -6,6 +6,7 @@ into the system. What is made is kept by name and version, so that a second run 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -85,20 +86,26 @@ def _cause(text: str) -> str:
 
 @contextmanager
 def made_once(name: str) -> Iterator[tuple[Path, bool]]:
-    """A folder of the cache and whether it must be filled; a failure while filling it leaves nothing behind."""
+    """A folder of the cache and whether it must be filled; a failure while filling it leaves nothing behind.
+
+    Who comes while another process fills it waits.
+    """
     folder = cache() / name
     stamp = folder / ".complete"
-    if stamp.exists():
-        yield folder, False
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder, True
-    except BaseException:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.parent / f"{folder.name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if stamp.exists():
+            yield folder, False
+            return
         shutil.rmtree(folder, ignore_errors=True)
-        raise
-    stamp.touch()
+        folder.mkdir()
+        try:
+            yield folder, True
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        stamp.touch()
 
 
 def require(program: str, why: str = "") -> str:

@@ -11,7 +11,7 @@ from conformance.clients.tools import Pip, Shared, Source, Tool
 
 @dataclass(frozen=True)
 class Library:
-    """A library, the program that uses it, and whether the bucket must be there already."""
+    """A library, the program that uses it, and whether that makes the bucket itself."""
 
     name: str
     source: Source
