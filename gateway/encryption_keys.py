@@ -32,7 +32,7 @@ from gateway.encryption import (
 from gateway.errors import ContentUnavailable, CustomerKeyNeeded, GatewayError, KmsError, KmsKeyNotFound
 from gateway.kms.base import Kms
 from gateway.kms.local import Seals
-from gateway.sealing import Tampered, WrappingKey, new_key, ring_id_of
+from gateway.sealing import Tampered, WrappingKey, new_key
 from gateway.types import Bucket, Seal
 
 log = logging.getLogger("nexus.encryption")
@@ -167,9 +167,8 @@ class EncryptionKeys:
         """The key to a blob. Raises KmsError, ContentUnavailable, CustomerKeyNeeded."""
         if seal is None or seal.key is None:
             raise ContentUnavailable("no key is recorded for an encrypted blob")
-        ring_id = ring_id_of(seal.key)
-        if ring_id is not None:
-            key = await self._key(ring_id)
+        if seal.ring_key is not None:
+            key = await self._key(seal.ring_key)
         elif customer is not None:
             key = _customer_key(customer)
         else:
@@ -226,14 +225,18 @@ class EncryptionKeys:
         return await self._catalog.scan(verbs.ring)
 
     async def begin_rotation(self) -> list[str]:
-        """Put a new key in use in place of each one; what could not be replaced."""
+        """Put a new key in use in place of each one that wraps anything; what could not be replaced."""
         problems = []
-        for key, _ in await self.ring():
-            if key.retired_at is None:
-                try:
+        for key, count in await self.ring():
+            if key.retired_at is not None:
+                continue
+            try:
+                if count:
                     await self._make(key.kind, key.key_id, key.context, key.id)
-                except KmsError as error:
-                    problems.append(str(error))
+                else:  # the next write makes one
+                    await self._catalog.write(verbs.retire, key.id, time.time_ns() // 1_000_000)
+            except KmsError as error:
+                problems.append(str(error))
         self._in_use.clear()
         return problems
 
@@ -258,24 +261,33 @@ class EncryptionKeys:
 
     async def _rewrap_all(self, retired: RingKey, deadline: float, done: Rotation) -> None:
         old = await self._key(retired.id)
+        self._in_use.pop((retired.kind, retired.key_id, retired.context), None)
         new = await self._using(retired.kind, retired.key_id, retired.context)
+        assert new.ring_id is not None
+        after = (-1, "", b"")
         while time.monotonic() < deadline:
-            batch = await self._catalog.scan(verbs.wrapped_by, retired.id, BATCH)
+            batch = await self._catalog.scan(verbs.wrapped_by, retired.id, after, BATCH)
             if not batch:
                 return
-            assert new.ring_id is not None
-            await self._catalog.write(verbs.rewrap, _rewrapped(batch, old, new), new.ring_id)
-            done.rewrapped += len(batch)
+            after = batch[-1][:3]
+            changes = _rewrapped(batch, old, new, done.problems)
+            await self._catalog.write(verbs.rewrap, changes, new.ring_id)
+            done.rewrapped += len(changes)
 
     async def close(self) -> None:
         await self._kms.close()
 
 
-def _rewrapped(batch: list[Wrapped], old: WrappingKey, new: WrappingKey) -> list[tuple[Wrapped, bytes]]:
-    try:
-        return [(each, new.wrap(old.unwrap(each.sealed_key, each.scope), each.scope)) for each in batch]
-    except Tampered as error:
-        raise ContentUnavailable(f"encryption key {old.ring_id}: {error}") from error
+def _rewrapped(
+    batch: list[Wrapped], old: WrappingKey, new: WrappingKey, problems: list[str]
+) -> list[tuple[Wrapped, bytes]]:
+    changes = []
+    for each in batch:
+        try:
+            changes.append((each, new.wrap(old.unwrap(each.sealed_key, each.scope), each.scope)))
+        except Tampered as error:  # a blob that is lost already must not keep the others under the retired key
+            problems.append(f"blob {each.digest.hex()} in store {each.store_id}: {error}")
+    return changes
 
 
 def _customer_key(customer: CustomerKey) -> WrappingKey:

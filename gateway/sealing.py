@@ -167,8 +167,3 @@ class WrappingKey:
 def _domain(scope: str) -> bytes:
     """What a data key is bound to: the domain, which goes with content from store to store, not whose it is there."""
     return scope.rpartition(".")[2].encode()
-
-
-def ring_id_of(wrapped: bytes) -> int | None:
-    """The number of the key that wraps a data key; None where it is the customer's."""
-    return int.from_bytes(wrapped[1:5], "big") if wrapped[0] == _BY_RING else None

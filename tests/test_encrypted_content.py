@@ -168,6 +168,27 @@ async def test_a_rotation_that_was_interrupted_goes_on_after_a_restart(tmp_path:
             assert await get(core, bucket, key) == content
 
 
+async def test_a_rotation_passes_over_what_is_lost_and_drops_keys_that_wrap_nothing(core: Core, bucket: Bucket) -> None:
+    for number in range(3):
+        await put(core, bucket, f"k{number}", bytes([number]) * 100)
+    await put(core, bucket, "gone", b"gone", MODES[1])
+    await core.objects.delete(bucket, Removal("gone"))
+    await core.collector.run(0)
+    lost = (await core.objects.find(bucket, "k1")).content.digest or ""
+
+    def spoil() -> Any:
+        yield "UPDATE blobs SET sealed_key = zeroblob(65) WHERE digest = ?", (bytes.fromhex(lost),)
+
+    await core.catalog.write(spoil)
+    assert not await core.encryption.begin_rotation()
+    done = await core.encryption.rewrap(10, 0)
+    assert (done.rewrapped, done.remaining) == (2, 1) and lost in done.problems[0]
+    assert [key.kind for key, _ in await core.encryption.ring()] == ["s3", "s3"]
+    assert await get(core, bucket, "k2") == b"\2" * 100
+    with pytest.raises(ContentUnavailable):
+        await get(core, bucket, "k1")
+
+
 async def test_a_small_damaged_blob_is_mended_by_the_next_put(core: Core, bucket: Bucket) -> None:
     content = os.urandom(3000)
     info = await put(core, bucket, "one", content)

@@ -81,10 +81,16 @@ def ring() -> Program[list[tuple[RingKey, int]]]:
     return [(RingKey(*row[:-1]), row[-1]) for row in rows]
 
 
-def wrapped_by(ring_id: int, limit: int) -> Program[list[Wrapped]]:
+def retire(ring_id: int, now: int) -> Program[None]:
+    yield "UPDATE encryption_keys SET retired_at = ? WHERE id = ? AND retired_at IS NULL", (now, ring_id)
+
+
+def wrapped_by(ring_id: int, after: tuple[int, str, bytes], limit: int) -> Program[list[Wrapped]]:
+    """Data keys that a key of the ring wraps, in the order of their blobs, past one."""
     rows = yield (
-        "SELECT store_id, scope, digest, sealed_key FROM blobs WHERE ring_key = ? LIMIT ?",
-        (ring_id, limit),
+        "SELECT store_id, scope, digest, sealed_key FROM blobs WHERE ring_key = ?"
+        " AND (store_id, scope, digest) > (?, ?, ?) ORDER BY store_id, scope, digest LIMIT ?",
+        (ring_id, *after, limit),
     )
     return [Wrapped(*row) for row in rows]
 

@@ -64,10 +64,18 @@ _OPERATIONS: Mapping[str, str] = {
 _NAME = re.compile(r"(?:Get|Put|Delete|Head|List|Create)(?:Bucket(?=[A-Z]))?(?P<resource>[A-Z].*)")
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ESCAPED = re.compile(r'["\x00-\x1f\x7f]')
-_SECRET = re.compile(r"(?i)((?:^|[?&])(?:X-Amz-Signature|X-Amz-Security-Token|Signature)=)[^&]*")
+_SECRET = re.compile(
+    r"(?i)((?:^|[?&])(?:X-Amz-Signature|X-Amz-Security-Token|Signature"
+    r"|X-Amz-(?:Copy-Source-)?Server-Side-Encryption-Customer-Key)=)[^&]*"
+)
 _SIGNATURES = {"AWS4-HMAC-SHA256": "SigV4", "AWS": "SigV2"}
 _AUTHENTICATION = {IN_HEADER: "AuthHeader", IN_QUERY: "QueryString"}
 NONE = "-"
+
+
+def without_secrets(uri: str) -> str:
+    """A request line without the values in its query that let others in, or that open what is encrypted."""
+    return _SECRET.sub(r"\1REDACTED", uri)
 
 
 def operation_name(method: str, operation: str, has_key: bool) -> str:
@@ -123,7 +131,7 @@ class Record:
                 self.request_id,
                 self.operation,
                 quote(self.key, safe="/-_.~") or NONE,
-                quoted(_SECRET.sub(r"\1REDACTED", self.uri)) if self.uri else NONE,
+                quoted(without_secrets(self.uri)) if self.uri else NONE,
                 str(self.status) if self.status else NONE,
                 self.error or NONE,
                 str(self.sent) if self.sent else NONE,

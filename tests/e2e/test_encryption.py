@@ -212,6 +212,8 @@ def test_a_default_that_cannot_be_is_refused(s3: BaseClient, bucket: str, rules:
         ({"SSEKMSKeyId": "k"}, "InvalidArgument"),
         ({"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "nobody"}, "KMS.NotFoundException"),
         ({"ServerSideEncryption": "aws:kms", "SSEKMSEncryptionContext": "bm90IGpzb24="}, "InvalidArgument"),
+        ({"ServerSideEncryption": "aws:kms", "SSEKMSEncryptionContext": "eyJhIjogMX0="}, "InvalidArgument"),
+        ({"ServerSideEncryption": "aws:kms", "SSEKMSEncryptionContext": "eyJhd3M6czM6YXJuIjoiYSJ9"}, "InvalidArgument"),
     ],
 )
 def test_what_no_encryption_is_stores_nothing(s3: BaseClient, bucket: str, members: Any, code: str) -> None:

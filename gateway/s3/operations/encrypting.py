@@ -99,7 +99,7 @@ def _context(text: str | None) -> str:
         return ""
     try:
         pairs = json.loads(base64.b64decode(text, validate=True))
-        if isinstance(pairs, dict) and all(isinstance(value, str) for value in pairs.values()):
+        if isinstance(pairs, dict) and _is_context(pairs):
             return json.dumps(pairs, sort_keys=True, separators=(",", ":"))
     except (ValueError, RecursionError):
         pass
@@ -109,6 +109,11 @@ def _context(text: str | None) -> str:
         ArgumentName="x-amz-server-side-encryption-context",
         ArgumentValue=text,
     )
+
+
+def _is_context(pairs: dict[str, Any]) -> bool:
+    """Text by text; names below ``aws:`` are the server's to give."""
+    return all(isinstance(value, str) and not name.startswith("aws:") for name, value in pairs.items())
 
 
 def _refuse_blocked(call: Call, bucket: Bucket, default: BucketEncryption | None, members: Mapping[str, Any]) -> None:
