@@ -53,6 +53,7 @@ CATALOG_FILE = "catalog.db"
 MASTER_KEY_FILE = "master.key"
 STORE_CONTEXT = b"store-config"
 RPC_PREFIX = b"/api/nfs/"
+STREAMS = b"/api/nfs/stream/"
 WHOAMI = b"/api/auth/whoami"
 HEALTH = b"/health"
 
@@ -233,6 +234,8 @@ def _is_rpc(scope: dict[str, Any], path: bytes) -> bool:
     authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
     if authorization is not None and authorization[:7].lower() != b"bearer ":
         return False
+    if path.startswith(STREAMS) and scope["method"] in ("GET", "PUT"):
+        return authorization is not None
     if path.startswith(RPC_PREFIX):
         return scope["method"] == "POST" or path == RPC_PREFIX + b"status"
     return path in (HEALTH, WHOAMI) and scope["method"] in ("GET", "HEAD")

@@ -1,10 +1,13 @@
 """The Nexus Python client: ``import nexus; nx = nexus.connect()``.
 
-It imports no server code and needs httpx alone. Today it speaks of mounts, users and maintenance; files travel over S3.
+It imports no server code and needs httpx alone. ``nexus.connect_async()`` is the same for asyncio.
 """
 
-from nexus.client import Mount, MountManager, RemoteNexusFS, connect
+from nexus.aio import AsyncRemoteNexusFS
+from nexus.client import RemoteNexusFS
+from nexus.connecting import connect, connect_async
 from nexus.errors import (
+    BackendError,
     ConflictError,
     InvalidPathError,
     NexusConnectionError,
@@ -13,9 +16,15 @@ from nexus.errors import (
     NexusPermissionError,
     ValidationError,
 )
+from nexus.mounts import AsyncMountManager, MountManager
+from nexus.results import Entry, Mount, Stat
 
 __all__ = [
+    "AsyncMountManager",
+    "AsyncRemoteNexusFS",
+    "BackendError",
     "ConflictError",
+    "Entry",
     "InvalidPathError",
     "Mount",
     "MountManager",
@@ -24,6 +33,8 @@ __all__ = [
     "NexusFileNotFoundError",
     "NexusPermissionError",
     "RemoteNexusFS",
+    "Stat",
     "ValidationError",
     "connect",
+    "connect_async",
 ]

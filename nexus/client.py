@@ -1,46 +1,31 @@
-"""A connection to a Nexus server."""
+"""A connection to a Nexus server. ``nexus.aio`` has the same for asyncio."""
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Mapping
+import builtins
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
 import httpx
 
-from nexus.errors import NexusConnectionError, NexusPermissionError, from_rpc
+from nexus import wire
+from nexus.bodies import CHUNK, Content, Progress, Source, size_of, watched
+from nexus.errors import ConflictError, NexusFileNotFoundError
+from nexus.mounts import MountManager
+from nexus.results import Entry, Mount, Stat
+from nexus.wire import CONNECT_TIMEOUT, DEFAULT_TIMEOUT
 
-DEFAULT_TIMEOUT = 90.0
-CONNECT_TIMEOUT = 5.0
-
-
-def connect(config: Mapping[str, Any] | None = None) -> RemoteNexusFS:
-    """Connect to the server that ``config`` (``url``, ``api_key``, ``timeout``) or the environment names.
-
-    ``NEXUS_URL`` and ``NEXUS_API_KEY`` fill in what is not given. Raises ValueError without a URL.
-    """
-    given = dict(config or {})
-    url = given.get("url") or os.environ.get("NEXUS_URL")
-    if not url:
-        raise ValueError("no server: give config={'url': …} or set NEXUS_URL")
-    api_key = given.get("api_key") or os.environ.get("NEXUS_API_KEY")
-    return RemoteNexusFS(str(url), api_key, timeout=float(given.get("timeout") or DEFAULT_TIMEOUT))
-
-
-class Mount(dict[str, Any]):
-    """A mount as the server tells it; ``mount.mount_point`` is ``mount['mount_point']``."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
+LIST_PAGE = 5000
 
 
 class RemoteNexusFS:
-    """A server, called over HTTP with an API key. Safe to share between threads; close it, or use ``with``."""
+    """Files on a server, called over HTTP with an API key. Safe to share between threads; close it, or use ``with``.
+
+    What may safely be sent again is, after a failure of the network: what only reads, and what does the same when it is
+    done twice. A conditional write, an append or a rename is sent again only where it surely never arrived.
+    """
 
     def __init__(
         self,
@@ -52,7 +37,7 @@ class RemoteNexusFS:
         self.server_url = server_url.rstrip("/")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.Client(headers=headers, timeout=httpx.Timeout(timeout, connect=connect_timeout))
-        self.mount_manager = MountManager(self)
+        self.mount_manager = MountManager(self.call)
 
     def __enter__(self) -> RemoteNexusFS:
         return self
@@ -65,78 +50,242 @@ class RemoteNexusFS:
     def close(self) -> None:
         self._http.close()
 
+    # -- calls
+
     def call(self, method: str, **params: Any) -> Any:
         """The result of an RPC method. Raises NexusError and its kinds, NexusConnectionError when nothing answers."""
-        call = {"jsonrpc": "2.0", "id": str(uuid.uuid4()), "method": method, "params": params}
+        body, repeatable = wire.call_body(method, params), wire.is_repeatable(method, params)
+        url, headers = f"{self.server_url}/api/nfs/{method}", {"Content-Type": "application/json"}
+        answer, attempts = self._send("POST", url, repeatable, headers=headers, content=body)
         try:
-            answer = self._http.post(f"{self.server_url}/api/nfs/{method}", json=call)
-            body = answer.json()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NexusConnectionError(f"cannot reach {self.server_url}: {error}") from error
-        except ValueError as error:
-            raise NexusConnectionError(f"{self.server_url} does not answer as a Nexus server does") from error
-        if answer.status_code != 200 or not isinstance(body, dict) or ("result" not in body and "error" not in body):
-            raise NexusConnectionError(f"{self.server_url} answered {answer.status_code}")
-        if "error" in body:
-            raise from_rpc(body["error"])
-        return body["result"]
+            return wire.result_of(self.server_url, answer)
+        except NexusFileNotFoundError:
+            if attempts > 1 and method in wire.REMOVING:
+                return {"success": True}  # the attempt whose answer was lost did it
+            raise
+
+    def _send(self, method: str, url: str, repeatable: bool, **request: Any) -> tuple[httpx.Response, int]:
+        """An answer, and the attempts that it took."""
+        for attempt in range(wire.ATTEMPTS):
+            last = attempt == wire.ATTEMPTS - 1
+            try:
+                answer = self._http.request(method, url, **request)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                if last or not wire.may_repeat(error, repeatable):
+                    raise wire.unreachable(self.server_url, error) from error
+                time.sleep(wire.delay(attempt))
+                continue
+            if last or not wire.comes_back_later(answer, repeatable):
+                return answer, attempt + 1
+            time.sleep(wire.delay(attempt, answer))
+        raise AssertionError("unreachable")
 
     def whoami(self) -> dict[str, Any]:
         """Whose key this is. Raises NexusPermissionError when it is nobody's."""
-        try:
-            answer = self._http.get(f"{self.server_url}/api/auth/whoami")
-        except httpx.HTTPError as error:
-            raise NexusConnectionError(f"cannot reach {self.server_url}: {error}") from error
-        if answer.status_code == 401:
-            raise NexusPermissionError("a valid API key is needed")
-        known: dict[str, Any] = answer.json()
-        return known
+        answer, _ = self._send("GET", f"{self.server_url}/api/auth/whoami", True)
+        return wire.whoami_of(self.server_url, answer)
 
-    def list_mounts(self) -> list[Mount]:
+    # -- content
+
+    def read(self, path: str) -> bytes:
+        """A file's bytes."""
+        return b"".join(self.stream(path))
+
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """The bytes from ``start`` up to, not including, ``end``."""
+        return b"".join(self.stream(path, start=start, end=end)) if end > start else b""
+
+    def stream(
+        self,
+        path: str,
+        chunk_size: int = CHUNK,
+        *,
+        start: int = 0,
+        end: int | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[bytes]:
+        """A file's bytes as they come; where the connection breaks it goes on from there.
+
+        Raises ConflictError where the file was changed meanwhile.
+        """
+        at, etag, failures = start, "", 0
+        url = wire.stream_url(self.server_url, path)
+        while True:
+            headers = wire.range_header(at, end) | ({"If-Match": etag} if etag else {})
+            try:
+                with self._http.stream("GET", url, headers=headers) as answer:
+                    if answer.status_code not in (200, 206):
+                        answer.read()
+                        wire.check_stream(self.server_url, answer)
+                    if etag and answer.headers["etag"] != etag:
+                        raise ConflictError(f"{path} was changed while it was read", etag, answer.headers["etag"])
+                    etag, size = answer.headers["etag"], int(answer.headers["x-nexus-size"])
+                    for chunk in answer.iter_bytes(chunk_size):
+                        failures, at = 0, at + len(chunk)
+                        yield chunk
+                        if progress is not None:
+                            progress(at - start, (size if end is None else min(end, size)) - start)
+                    return
+            except httpx.HTTPError as error:
+                failures += 1
+                if failures >= wire.ATTEMPTS or not wire.may_repeat(error, True):
+                    raise wire.unreachable(self.server_url, error) from error
+                time.sleep(wire.delay(failures - 1))
+
+    def write(
+        self,
+        path: str,
+        content: Content,
+        *,
+        if_match: str | None = None,
+        if_none_match: bool = False,
+        force: bool = False,
+    ) -> Stat:
+        """Write a file: over what is there, unless ``if_match`` tells another ETag or ``if_none_match`` is wanted.
+
+        Raises ConflictError, FileExistsError.
+        """
+        headers = wire.write_headers(if_match, if_none_match, force)
+        whole = content.encode() if isinstance(content, str) else bytes(content)
+        answer, _ = self._send(
+            "PUT", wire.stream_url(self.server_url, path), not headers, headers=headers, content=whole
+        )
+        return Stat(wire.result_of(self.server_url, answer))
+
+    def write_stream(
+        self,
+        path: str,
+        source: Source,
+        *,
+        size: int | None = None,
+        progress: Progress | None = None,
+        if_match: str | None = None,
+        if_none_match: bool = False,
+    ) -> Stat:
+        """Write a file from an open file or an iterable of bytes, of any size. ``size`` may tell how many there are."""
+        size = size_of(source) if size is None else size
+        headers = wire.write_headers(if_match, if_none_match, force=False)
+        if size is not None:
+            headers["Content-Length"] = str(size)
+        try:
+            url = wire.stream_url(self.server_url, path)
+            answer = self._http.put(url, headers=headers, content=watched(source, size, progress))
+        except httpx.HTTPError as error:
+            raise wire.unreachable(self.server_url, error) from error
+        return Stat(wire.result_of(self.server_url, answer))
+
+    def append(self, path: str, content: Content, *, if_match: str | None = None) -> Stat:
+        """Add to the end of a file, made where it is missing."""
+        return Stat(self.call("append", path=path, content=content, if_match=if_match))
+
+    def write_batch(self, files: Iterable[tuple[str, Content]]) -> builtins.list[Stat]:
+        """Write several files, all or none."""
+        return [Stat(each) for each in self.call("write_batch", files=[[path, content] for path, content in files])]
+
+    def read_bulk(self, paths: Iterable[str]) -> dict[str, bytes | None]:
+        """Several files; None for what cannot be read."""
+        found: dict[str, bytes | None] = self.call("read_bulk", paths=list(paths))
+        return found
+
+    # -- files
+
+    def stat(self, path: str) -> Stat:
+        """``size``, ``etag``, ``version``, ``modified_at``, ``created_at``, ``is_directory``, ``backend_type`` …"""
+        return Stat(self.call("stat", path=path))
+
+    def exists(self, path: str) -> bool:
+        return bool(self.call("exists", path=path)["exists"])
+
+    def is_directory(self, path: str) -> bool:
+        return bool(self.call("is_directory", path=path)["is_directory"])
+
+    def delete(self, path: str, *, if_match: str | None = None) -> None:
+        """Remove a file. Raises NexusFileNotFoundError."""
+        self.call("delete", path=path, if_match=if_match)
+
+    remove = delete
+
+    def rename(self, old_path: str, new_path: str) -> None:
+        """Give a file or directory another path, in another store if need be. Raises FileExistsError."""
+        self.call("rename", old_path=old_path, new_path=new_path)
+
+    def copy(self, path: str, new_path: str, *, overwrite: bool = True) -> Stat:
+        """Copy a file with its metadata, on the server."""
+        return Stat(self.call("copy", path=path, new_path=new_path, overwrite=overwrite))
+
+    def get_metadata(self, path: str) -> dict[str, Any]:
+        """All that is known of a file, with what ``set_metadata`` said of it. Raises NexusFileNotFoundError."""
+        found: dict[str, Any] | None = self.call("get_metadata", path=path)["metadata"]
+        if found is None:
+            raise NexusFileNotFoundError(f"File not found: {path}")
+        return found
+
+    def set_metadata(self, path: str, metadata: Mapping[str, Any]) -> None:
+        """Say things of a file, which S3 shows as user metadata; None takes back, what is not named stays."""
+        self.call("set_metadata", path=path, metadata=dict(metadata))
+
+    # -- directories
+
+    def list(self, path: str = "/", *, recursive: bool = True, prefix: str | None = None) -> builtins.list[Entry]:
+        """What lies below a directory, by path."""
+        found: builtins.list[Entry] = []
+        after: str | None = None
+        while True:
+            page = self.call(
+                "list", path=path, recursive=recursive, prefix=prefix, details=True, limit=LIST_PAGE, after=after
+            )
+            found += [Entry(entry) for entry in page["files"]]
+            after = page["next"]
+            if after is None:
+                return sorted(found, key=lambda entry: str(entry["path"]))
+
+    def glob(self, pattern: str, path: str = "/") -> builtins.list[str]:
+        """The files whose paths match: ``*`` and ``?`` within a name, ``**`` over directories."""
+        found: builtins.list[str] = self.call("glob", pattern=pattern, path=path)["matches"]
+        return found
+
+    def grep(self, pattern: str, path: str = "/", **options: Any) -> builtins.list[Entry]:
+        """The lines that match: ``file``, ``line``, ``content``, ``match``."""
+        return [Entry(row) for row in self.call("grep", pattern=pattern, path=path, **options)["results"]]
+
+    def mkdir(self, path: str, *, parents: bool = True, exist_ok: bool = True) -> None:
+        """Make a directory, with those above it."""
+        self.call("mkdir", path=path, parents=parents, exist_ok=exist_ok)
+
+    def rmdir(self, path: str, *, recursive: bool = False) -> None:
+        """Remove an empty directory, or one with all below. Raises ValidationError where it is not empty."""
+        self.call("rmdir", path=path, recursive=recursive)
+
+    # -- versions
+
+    def list_versions(self, path: str) -> builtins.list[Stat]:
+        return [Stat(each) for each in self.call("list_versions", path=path)]
+
+    def get_version(self, path: str, version: int) -> bytes:
+        content: bytes = self.call("get_version", path=path, version=version)
+        return content
+
+    def rollback(self, path: str, version: int) -> None:
+        """Bring an old version back, as a new one."""
+        self.call("rollback", path=path, version=version)
+
+    # -- mounts
+
+    def list_mounts(self) -> builtins.list[Mount]:
         return self.mount_manager.list_mounts()
 
     def get_mount_info(self, path: str) -> Mount | None:
         """The mount that serves a path, or None."""
-        covering = self.call("explain_mounts", path=path)
-        return Mount(covering[0]) if covering else None
+        return self.mount_manager.serving(path)
 
-
-class MountManager:
-    """The mounts of a server. Needs an admin's key."""
-
-    def __init__(self, server: RemoteNexusFS) -> None:
-        self._server = server
-
-    def add_mount(
-        self,
-        mount_point: str,
-        backend_type: str,
-        backend_config: Mapping[str, Any],
-        priority: int = 0,
-        readonly: bool = False,
-    ) -> str:
-        """Mount a store while the server runs; the mount's id. Raises ValidationError."""
-        mount_id: str = self._server.call(
-            "add_mount",
-            mount_point=mount_point,
-            backend_type=backend_type,
-            backend_config=dict(backend_config),
-            priority=priority,
-            readonly=readonly,
-        )
-        return mount_id
+    def add_mount(self, mount_point: str, backend_type: str, backend_config: Mapping[str, Any], **options: Any) -> str:
+        return self.mount_manager.add_mount(mount_point, backend_type, backend_config, **options)
 
     def remove_mount(self, mount_point: str) -> bool:
-        """Remove a mount; its content stays in its store. Raises NexusFileNotFoundError."""
-        return bool(self._server.call("remove_mount", mount_point=mount_point)["removed"])
-
-    def list_mounts(self) -> list[Mount]:
-        return [Mount(mount) for mount in self._server.call("list_mounts")]
+        return self.mount_manager.remove_mount(mount_point)
 
     def get_mount(self, mount_point: str) -> Mount | None:
-        """The mount of exactly that point, or None."""
-        found = self._server.call("get_mount", mount_point=mount_point)
-        return Mount(found) if found else None
+        return self.mount_manager.get_mount(mount_point)
 
     def has_mount(self, mount_point: str) -> bool:
-        return bool(self._server.call("has_mount", mount_point=mount_point))
+        return self.mount_manager.has_mount(mount_point)

@@ -21,6 +21,10 @@ class NexusPermissionError(NexusError, PermissionError):
     """The key is not valid, or its user may not do this."""
 
 
+class BackendError(NexusFileNotFoundError):
+    """No mount or bucket serves a path, or the store that holds a file is not mounted."""
+
+
 class InvalidPathError(NexusError, ValueError):
     """A path makes no sense."""
 
@@ -54,4 +58,6 @@ def from_rpc(error: dict[str, Any]) -> Exception:
     if code == -32006:
         return ConflictError(message, str(facts.get("expected_etag", "")), str(facts.get("current_etag", "")))
     kind = _BY_CODE.get(code) if isinstance(code, int) else None
+    if kind is NexusFileNotFoundError and facts.get("reason") == "backend":
+        kind = BackendError
     return kind(message) if kind else NexusError(f"{message} [{code}]")

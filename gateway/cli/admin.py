@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.client import Json, Key, Url, print_json, print_table, server
+from gateway.cli.client import USAGE, CliError, Json, Key, Url, print_json, print_table, server
 
 app = typer.Typer(help="Users, tenants and keys. Needs an admin's key.", no_args_is_help=True, rich_markup_mode=None)
+ALL = 1_000_000
+_KEY_COLUMNS = ("key_id", "user_id", "name", "readonly", "created_at", "expires_at", "revoked_at")
 
 
 @app.command("create-user")
@@ -33,6 +35,29 @@ def create_user(
         print_json(user)
     else:
         print(f"User {user['id']} of tenant {user['tenant']} made. Next: nexus admin create-user-key {user['id']}")
+
+
+@app.command("get-user")
+def get_user(
+    name: Annotated[str | None, typer.Argument(help="The user's id.")] = None,
+    user_id: Annotated[str | None, typer.Option("--user-id", help="The same.")] = None,
+    url: Url = None,
+    api_key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Tell of a user and its keys.
+
+    Example: nexus admin get-user alice
+    """
+    chosen = name or user_id
+    if chosen is None:
+        raise CliError("name a user", USAGE)
+    user = server(url, api_key).call("admin_get_user", user_id=chosen)
+    if as_json:
+        print_json(user)
+        return
+    print_table(("field", "value"), [(field, value) for field, value in user.items() if field != "keys"])
+    print_table(_KEY_COLUMNS, [[key[column] for column in _KEY_COLUMNS] for key in user["keys"]])
 
 
 @app.command("list-users")
@@ -62,6 +87,7 @@ def delete_user(
 
 
 @app.command("create-user-key")
+@app.command("create-key", hidden=True)
 def create_user_key(
     name: Annotated[str, typer.Argument(help="The user's id.")],
     key_name: Annotated[str, typer.Option("--name", help="A note to know the key by.")] = "",
@@ -105,12 +131,31 @@ def list_keys(
 
     Example: nexus admin list-keys --user alice
     """
-    keys = server(url, api_key).call("admin_list_keys", user_id=user)["keys"]
+    keys = server(url, api_key).call("admin_list_keys", user_id=user, limit=ALL)["keys"]
     if as_json:
         print_json(keys)
         return
-    columns = ("key_id", "user_id", "name", "readonly", "created_at", "expires_at", "revoked_at")
-    print_table(columns, [[key[column] for column in columns] for key in keys])
+    print_table(_KEY_COLUMNS, [[key[column] for column in _KEY_COLUMNS] for key in keys])
+
+
+@app.command("update-key")
+def update_key(
+    key_id: Annotated[str, typer.Argument(help="The key's id, which is its AWS access key id.")],
+    key_name: Annotated[str | None, typer.Option("--name", help="A note to know the key by.")] = None,
+    expires_days: Annotated[int | None, typer.Option("--expires-days", min=1, help="From now on.")] = None,
+    admin: Annotated[bool | None, typer.Option("--is-admin/--no-admin", help="Of the key's user.")] = None,
+    url: Url = None,
+    api_key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Change a key's name or expiry, or whether its user is an admin.
+
+    Example: nexus admin update-key NXABCDEFGHIJKLMNOPQR --expires-days 30
+    """
+    key = server(url, api_key).call(
+        "admin_update_key", key_id=key_id, name=key_name, expires_days=expires_days, is_admin=admin
+    )
+    print_json(key) if as_json else print_table(_KEY_COLUMNS, [[key[column] for column in _KEY_COLUMNS]])
 
 
 @app.command("revoke-key")

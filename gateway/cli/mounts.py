@@ -60,6 +60,30 @@ def _settings(text: str | None, pairs: list[str]) -> dict[str, Any]:
     return chosen
 
 
+@app.command("update")
+def update(
+    mount_point: Annotated[str, typer.Argument()],
+    config: Annotated[list[str] | None, typer.Option("--config", "-c", help="One setting: name=value.")] = None,
+    priority: Annotated[int | None, typer.Option("--priority")] = None,
+    readonly: Annotated[bool | None, typer.Option("--readonly/--writable")] = None,
+    url: Url = None,
+    api_key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Change a mount in place: priority, read-only, settings of the same store such as new credentials.
+
+    Example: nexus mounts update /archives --readonly --priority 20
+    """
+    mount = server(url, api_key).call(
+        "update_mount",
+        mount_point=mount_point,
+        priority=priority,
+        readonly=readonly,
+        backend_config=_settings(None, config) if config else None,
+    )
+    _print([mount], as_json)
+
+
 @app.command("list")
 def list_mounts(url: Url = None, api_key: Key = None, as_json: Json = False) -> None:
     """List all mounts.

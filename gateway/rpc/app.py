@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Any
 
 from gateway.core import Core
-from gateway.rpc import all_methods  # noqa: F401  (importing it fills the method table)
+from gateway.rpc import all_methods as _all_methods  # noqa: F401  (importing it fills the method table)
+from gateway.rpc import streams
 from gateway.rpc.body import Budget, declared_size, read_call
 from gateway.rpc.errors import ACCESS_DENIED, INTERNAL, INVALID_REQUEST, NO_METHOD, RpcError, to_rpc_error
 from gateway.rpc.methods import METHODS
@@ -23,6 +24,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PREFIX = "/api/nfs/"
+STREAMS = PREFIX + "stream/"
 
 log = logging.getLogger("nexus.rpc")
 
@@ -40,6 +42,8 @@ class RpcDoor:
             await _answer(send, 200, {"status": "healthy", "service": "nexus-rpc"})
         elif path == "/api/auth/whoami":
             await self._whoami(scope, send)
+        elif path.startswith(STREAMS) and scope["method"] in ("GET", "PUT"):
+            await self._stream(scope, receive, send)
         elif path == PREFIX + "status":
             await _answer(send, 200, _STATUS | {"methods": sorted(METHODS)})
         else:
@@ -65,6 +69,28 @@ class RpcDoor:
             "user": principal.user_id,
         }
         await _answer(send, 200, known)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            principal = await self._principal(scope)
+            if principal is None:
+                raise RpcError(ACCESS_DENIED, "a valid API key is needed")
+            tree = Tree(self._core, principal, _facts(scope))
+            path = streams.path_of(scope["raw_path"], STREAMS)
+            if scope["method"] == "PUT":
+                message = await encode({"result": await streams.write(tree, path, dict(scope["headers"]), receive)})
+                await _send(receive, send, 200, message)
+                return
+            status, headers, opened = await streams.read(tree, path, dict(scope["headers"]))
+        except Exception as error:
+            told = _told(f"{scope['method']} of a file", error)
+            await _send(receive, send, streams.STATUSES.get(told["code"], 500), await encode({"error": told}))
+            return
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if isinstance(opened.body, bytes):
+            await send({"type": "http.response.body", "body": opened.body})
+        else:
+            await stream(receive, send, opened.body)
 
     async def _call(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         call_id: Any = None

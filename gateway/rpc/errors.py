@@ -78,4 +78,5 @@ def to_rpc_error(error: Exception) -> RpcError:
         return RpcError(INTERNAL, "internal error")
     message = str(error) or _UNTOLD.get(type(error), type(error).__name__)
     code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), INTERNAL)
-    return RpcError(code, message)
+    # What is no path of a file must not be called one: clients print ``data.path``, and else the message.
+    return RpcError(code, message, {"reason": "backend"} if isinstance(error, domain.BackendNotFound) else None)

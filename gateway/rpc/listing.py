@@ -60,7 +60,9 @@ async def list_(
             break
         if len(entries) > MAX_ENTRIES:
             raise RpcError(VALIDATION, f"over {MAX_ENTRIES} entries: list a directory below, or page with limit")
-    if not entries and not after and not rest:
+    else:
+        rest = ""
+    if not entries and not after:
         entries = [entry async for entry in _itself(tree, start, wanted, details)]
     entries.sort(key=(lambda entry: entry["path"]) if details else None)
     return {"files": entries} if limit is None else {"files": entries, "next": rest or None}

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from gateway.access import owner_of_new
-from gateway.bodies import Checks
+from gateway.bodies import Checks, Source
 from gateway.conditions import UNCONDITIONAL, WriteConditions
 from gateway.errors import ObjectNotFound, Overloaded, PreconditionFailed
 from gateway.files import kept
@@ -90,7 +90,7 @@ class Expected:
         return conflict(place.path, self.etag or "", current)
 
 
-async def put(tree: Tree, place: Place, source: Bytes, expected: Expected) -> ObjectInfo:
+async def put(tree: Tree, place: Place, source: Source, expected: Expected) -> ObjectInfo:
     """Store a body under a path. Raises RpcError where the path is not as expected."""
     bucket = await tree.bucket(place, "s3:PutObject", place.key)
     conditions = await expected.conditions(tree, place)

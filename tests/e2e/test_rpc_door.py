@@ -308,7 +308,7 @@ def test_mounts_route_and_refuse(rpc: Rpc, s3: BaseClient, store_dir: Callable[[
 
 def test_where_no_mount_or_bucket_is(rpc: Rpc) -> None:
     error = rpc.refused(NOT_FOUND, "write", path="/no-archives/file.txt", content=blob(b""))
-    assert error["message"] == "Backend not found for path /no-archives/file.txt" and "data" not in error
+    assert error["message"] == "Backend not found for path /no-archives/file.txt" and "path" not in error["data"]
 
 
 def test_saved_mounts(rpc: Rpc, store_dir: Callable[[], Path]) -> None:

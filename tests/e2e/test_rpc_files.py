@@ -209,6 +209,7 @@ def test_pages(rpc: Rpc, bucket: str, recursive: bool, limit: int) -> None:
             after = page["next"]
             if after is None:
                 break
+        assert after is None
         assert [each for each in sorted(found) if bucket in each] == [each for each in whole if bucket in each]
         assert len(set(found)) == len(found)
 
