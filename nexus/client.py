@@ -114,6 +114,8 @@ class RemoteNexusFS:
             headers = wire.range_header(at, end) | ({"If-Match": etag} if etag else {})
             try:
                 with self._http.stream("GET", url, headers=headers) as answer:
+                    if answer.status_code == wire.PAST_THE_END:
+                        return
                     if answer.status_code not in (200, 206):
                         answer.read()
                         wire.check_stream(self.server_url, answer)

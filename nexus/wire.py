@@ -32,6 +32,8 @@ REMOVING = frozenset({"delete", "rmdir"})
 """Of them those that find nothing to do the second time, which is then what was wanted."""
 
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+PAST_THE_END = 416
+"""The status of a range that begins where a file has ended."""
 _LATER = frozenset({502, 503, 504})
 
 

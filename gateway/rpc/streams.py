@@ -12,10 +12,12 @@ from urllib.parse import unquote_to_bytes
 
 from backends.base import ByteRange
 from gateway.errors import IncompleteBody
-from gateway.objects import Opened, parse_range, resolve_range
+from gateway.objects import Opened
+from gateway.ranges import parse_range, resolve_range
 from gateway.rpc import paths
 from gateway.rpc.errors import (
     ACCESS_DENIED,
+    BAD_PARAMETERS,
     CONFLICT,
     EXISTS,
     FORBIDDEN,
@@ -38,10 +40,11 @@ STATUSES = {
     INVALID_PATH: 400,
     ACCESS_DENIED: 401,
     FORBIDDEN: 403,
+    BAD_PARAMETERS: 416,
     VALIDATION: 400,
     CONFLICT: 412,
 }
-"""The HTTP status of an error; 500 for what is not here."""
+"""The HTTP status of an error; 500 for what is not here. Of parameters only a range can be bad."""
 
 
 class Body:
@@ -67,10 +70,9 @@ class Body:
 
 async def write(tree: Tree, path: str, headers: Headers, receive: Receive) -> dict[str, Any]:
     """Write a file from the body. ``If-Match`` has a content hash, ``If-None-Match: *`` wants no file there."""
-    absent = headers.get(b"if-none-match")
-    if absent not in (None, b"*"):
-        raise RpcError(VALIDATION, "If-None-Match is '*' or is not there")
-    match = headers.get(b"if-match")
+    absent, match = headers.get(b"if-none-match"), headers.get(b"if-match")
+    if absent not in (None, b"*") or (absent and match):
+        raise RpcError(VALIDATION, "If-None-Match is '*' or is not there, nor is it beside If-Match")
     expected = Expected(None if match is None else match.decode("latin-1"), absent is not None)
     length = headers.get(b"content-length")
     info = await put(tree, file_place(path), Body(receive, None if length is None else int(length)), expected)
@@ -88,7 +90,7 @@ async def read(tree: Tree, path: str, headers: Headers) -> tuple[int, list[tuple
     asked = parse_range(headers.get(b"range", b"").decode("latin-1"))
     span = ByteRange(0, size) if asked is None else resolve_range(asked, size)
     if span is None:
-        span = ByteRange(size, size)
+        raise RpcError(BAD_PARAMETERS, f"the file has {size} bytes")
     opened = await open_(tree, found, span.start, span.stop)
     info = opened.info
     told = [
@@ -98,7 +100,10 @@ async def read(tree: Tree, path: str, headers: Headers) -> tuple[int, list[tuple
         (b"last-modified", formatdate(info.modified_at // 1000, usegmt=True).encode()),
         (b"x-nexus-size", b"%d" % info.size),
     ]
-    return 206 if asked is not None else 200, told, opened
+    if asked is None:
+        return 200, told, opened
+    told.append((b"content-range", b"bytes %d-%d/%d" % (opened.span.start, opened.span.stop - 1, info.size)))
+    return 206, told, opened
 
 
 def path_of(raw_path: bytes, prefix: str) -> str:

@@ -106,6 +106,12 @@ def test_users_and_their_keys(server: Server) -> None:
     assert listed["key_id"] == key.access_key and key.secret_key not in json.dumps(listed)
     assert server.run("mounts", "list", key=key).returncode == 1, "not an admin"
     server.s3(key).list_buckets()
+    (known,) = server.nexus("admin", "get-user", name)["keys"]
+    assert known["name"] == "laptop" and "laptop" in server.run("admin", "get-user", "--user-id", name).stdout
+    updated = server.nexus("admin", "update-key", key.access_key, "--name", "desk", "--expires-days", "9", "--is-admin")
+    assert (updated["name"], updated["is_admin"]) == ("desk", True) and updated["expires_at"]
+    assert server.nexus("admin", "update-key", key.access_key, "--no-admin")["is_admin"] is False
+    assert server.nexus("admin", "create-key", name)["user_id"] == name
     assert server.run("admin", "revoke-key", key.access_key).returncode == 0
     with refused("InvalidAccessKeyId", 403):
         server.s3(key).list_buckets()

@@ -60,6 +60,7 @@ def test_files(nx: nexus.RemoteNexusFS, s3: BaseClient, bucket: str) -> None:
     assert (conflict.value.expected_etag, conflict.value.current_etag) == ("0" * 64, written.etag)
     assert nx.write(path, "two", if_match=written.etag).version == 2
     assert nx.append(path, b" three").size == 9 and nx.read_range(path, 4, 7) == b"thr"
+    assert nx.read_range(path, 8, 99) == b"e" and nx.read_range(path, 9, 99) == b"" == nx.read_range(path, 99, 100)
     stat = nx.stat(path)
     age = datetime.now() - datetime.fromisoformat(stat["created_at"])
     assert timedelta(0) <= age < timedelta(minutes=5) and stat.is_directory is False and stat.mount_point == "/"

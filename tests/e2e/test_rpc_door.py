@@ -17,6 +17,7 @@ from tests.e2e.harness import Key, Server, refused, unique
 from tests.e2e.rpc import (
     ACCESS_DENIED,
     BAD_PARAMETERS,
+    CONFLICT,
     EXISTS,
     FORBIDDEN,
     INVALID_PATH,
@@ -374,3 +375,58 @@ def test_the_last_admin_key_stays_one(new_server: Callable[..., Server], rpc_as:
     rpc.refused(FORBIDDEN, "admin_list_keys")
     other = rpc_as(Key.of(second["api_key"]), server=server)
     other.refused(VALIDATION, "admin_update_key", key_id=second["key_id"], is_admin=False)
+
+
+# -- files as they are
+
+
+def test_streams_speak_http(server: Server, s3: BaseClient, bucket: str) -> None:
+    with httpx.Client(base_url=f"{server.url}/api/nfs/stream", trust_env=False) as http:
+        assert http.put(f"/{bucket}/a", content=b"x").status_code == 404, (
+            "without a key it is S3's, which has no bucket api"
+        )
+        wrong = {"Authorization": "Bearer nxk_WRONG_wrong"}
+        assert http.put(f"/{bucket}/a", content=b"x", headers=wrong).status_code == 401
+        http.headers["Authorization"] = f"Bearer {server.admin.api_key}"
+        told = http.put(f"/{bucket}/d/%C3%BC%20%2B", content=b"0123456789").json()["result"]
+        assert (told["size"], told["version"]) == (10, 1)
+        assert s3.get_object(Bucket=bucket, Key="d/ü +")["Body"].read() == b"0123456789"
+        whole = http.get(f"/{bucket}/d/%C3%BC%20%2B")
+        assert (whole.content, whole.status_code, whole.headers["etag"]) == (b"0123456789", 200, f'"{told["etag"]}"')
+        for asked, status, content in (
+            ("bytes=2-4", 206, b"234"),
+            ("bytes=8-", 206, b"89"),
+            ("bytes=-1", 206, b"9"),
+            ("lines=1-2", 200, b"0123456789"),
+        ):
+            part = http.get(f"/{bucket}/d/%C3%BC%20%2B", headers={"Range": asked})
+            assert (part.status_code, part.content, part.headers["x-nexus-size"]) == (status, content, "10")
+        path = f"/{bucket}/d/%C3%BC%20%2B"
+        assert http.get(path, headers={"Range": "bytes=2-4"}).headers["content-range"] == "bytes 2-4/10"
+        for method, target, headers, status, code in (
+            ("GET", f"/{bucket}/none", {}, 404, NOT_FOUND),
+            ("GET", path, {"If-Match": '"other"'}, 412, CONFLICT),
+            ("GET", path, {"Range": "bytes=50-"}, 416, BAD_PARAMETERS),
+            ("PUT", path, {"If-Match": "other"}, 412, CONFLICT),
+            ("PUT", path, {"If-None-Match": "*"}, 409, EXISTS),
+            ("PUT", path, {"If-None-Match": "other"}, 400, VALIDATION),
+            ("PUT", f"/{bucket}/%2E%2E/a", {}, 400, INVALID_PATH),
+            ("PUT", f"/{bucket}/%00", {}, 400, INVALID_PATH),
+            ("PUT", f"/{bucket}/%ff", {}, 400, INVALID_PATH),
+            ("PUT", f"/{bucket}", {}, 400, INVALID_PATH),
+            ("PUT", "/no-such-bucket/a", {}, 404, NOT_FOUND),
+        ):
+            answer = http.request(method, target, headers=headers, content=b"x" if method == "PUT" else None)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), (method, target, headers)
+        assert http.get(path).content == b"0123456789"
+
+
+def test_a_stream_cut_short_stores_nothing(server: Server, rpc: Rpc, bucket: str) -> None:
+    rpc.write(f"/{bucket}/a", b"before")
+    for framing in ("Content-Length: 9000000", "Transfer-Encoding: chunked"):
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            head = f"PUT /api/nfs/stream/{bucket}/a HTTP/1.1\r\nHost: x\r\n{framing}\r\n"
+            body = b"186a0\r\n" + bytes(100_000) + b"\r\n" if "chunked" in framing else bytes(100_000)
+            connection.sendall(f"{head}Authorization: Bearer {server.admin.api_key}\r\n\r\n".encode() + body)
+        assert rpc.read(f"/{bucket}/a") == b"before"
+    assert rpc("list", path=f"/{bucket}")["files"] == [f"/{bucket}/a"]
