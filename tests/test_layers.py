@@ -61,7 +61,7 @@ def test_imports_point_downwards(path: Path) -> None:
         assert not uses("gateway.rpc", "sqlite3", "gateway.catalog.sqlite"), "doors do not know each other, nor SQL"
     if name.startswith("gateway/rpc/"):
         assert not uses("gateway.s3", "sqlite3", "gateway.catalog.sqlite"), "doors do not know each other, nor SQL"
-    if name.startswith("gateway/catalog/") or name in {f"gateway/{part}.py" for part in CORE}:
+    if name.startswith(("gateway/catalog/", "gateway/lifecycle/")) or name in {f"gateway/{part}.py" for part in CORE}:
         assert not uses(*DOORS), "the core knows no door"
     if name not in COMPOSITION and not name.startswith("gateway/cli"):
         assert not {each for each in uses("backends.") if not each.startswith("backends.base")} or name.startswith(

@@ -27,7 +27,8 @@ log = logging.getLogger("nexus.lifecycle")
 RIGHT = "lifecycle"
 PATIENCE_SECONDS = 60.0
 BUCKETS = 100
-FIRST_SECONDS = 300.0
+FIRST = 1 / 12
+"""The part of the interval after which a new server runs the rules for the first time."""
 
 
 class LifecycleWorker:
@@ -85,7 +86,7 @@ async def run_forever(worker: LifecycleWorker, interval: float) -> None:
 
     The first time sooner: a server that is started again every hour would never get to it.
     """
-    pause = min(interval, FIRST_SECONDS)
+    pause = interval * FIRST
     while True:
         await asyncio.sleep(pause)
         pause = interval
