@@ -290,7 +290,9 @@ class S3Door:
         """Raise AccessDenied for a request without credentials where nothing may be open to it."""
         if self._admits is None:
             raise AccessDenied
-        bucket, key = visit.bucket, visit.key = self._place(visit, scope)
+        bucket, key = self._place(visit, scope)
+        if not key:
+            visit.bucket = bucket  # a HEAD that is refused tells its region
         try:
             admitted = bool(bucket) and await self._admits(bucket)
         except BucketNotFound:

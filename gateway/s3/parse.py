@@ -189,6 +189,13 @@ def decode_metadata(value: bytes) -> str:
     return decoded if decoded.isprintable() else text
 
 
+def literal_metadata(value: str) -> bytes:
+    """A metadata value that ``decode_metadata`` gives back as it is: what a form sends AWS does not decode."""
+    if not value.startswith("=?"):
+        return value.encode()
+    return b"=?UTF-8?B?" + base64.b64encode(value.encode()) + b"?="
+
+
 # -- members
 
 

@@ -141,7 +141,7 @@ def _emit_metadata(headers: list[tuple[bytes, bytes]], prefix: bytes, pairs: Map
 def _encoded_word(value: str) -> bytes:
     """One RFC 2047 word, as AWS answers with metadata beyond printable ASCII: Q where most is ASCII, else B."""
     raw = value.encode("utf-8", "replace")
-    plain = len(value.encode("ascii", "ignore"))
+    plain = sum(" " <= character <= "~" or character in "\t\r\n" for character in value)
     if plain <= len(value.encode("utf-16-le", "replace")) // 2 - plain:
         return b"=?UTF-8?B?" + base64.b64encode(raw) + b"?="
     quoted = "".join(["_" if byte == 32 else chr(byte) if byte in _LITERAL else f"={byte:02X}" for byte in raw])

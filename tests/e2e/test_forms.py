@@ -102,6 +102,7 @@ def test_fields_are_what_headers_are_to_a_put(s3: BaseClient, bucket: str) -> No
         "Expires": "Thu, 01 Dec 2033 16:00:00 GMT",
         "x-amz-meta-Note": "two\r\nlines \u2014",
         "X-AMZ-META-File": "${filename}",
+        "x-amz-meta-word": "=?UTF-8?B?YWJj?=",
         "x-amz-storage-class": "STANDARD_IA",
         "x-amz-website-redirect-location": "/other",
         "tagging": "<Tagging><TagSet><Tag><Key>a b</Key><Value>c+d=e</Value></Tag></TagSet></Tagging>",
@@ -117,7 +118,11 @@ def test_fields_are_what_headers_are_to_a_put(s3: BaseClient, bucket: str) -> No
     assert head["ContentEncoding"] == "identity"
     assert head["StorageClass"] == "STANDARD_IA"
     assert head["WebsiteRedirectLocation"] == "/other"
-    assert head["Metadata"] == {"note": "=?UTF-8?Q?two=0D=0Alines_=E2=80=94?=", "file": "a.txt"}
+    assert head["Metadata"] == {
+        "note": "=?UTF-8?Q?two=0D=0Alines_=E2=80=94?=",
+        "file": "a.txt",
+        "word": "=?UTF-8?B?YWJj?=",
+    }
     assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "a b", "Value": "c+d=e"}]
 
 

@@ -201,6 +201,7 @@ class TestRecords:
         assert "Signature=REDACTED" in presigned["uri"]
         assert {forged["error"], stranger["error"]} == {"SignatureDoesNotMatch", "AccessDenied"}
         assert (forged["requester"], stranger["requester"]) == ("-", "-")
+        assert {(record["key"], record["operation"]) for record in (forged, stranger)} == {("k", "REST.GET.OBJECT")}
 
     def test_forms_are_told(self, client: BaseClient, source: str, target: str) -> None:
         _enable(client, source, target)

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from gateway.s3.errors import InvalidArgument, InvalidRequest, MalformedXML, NotImplemented_
 from gateway.s3.forms.fields import Form
 from gateway.s3.model import operations
+from gateway.s3.parse import literal_metadata
 from gateway.s3.xml import XMLError, compile_document
 
 _REST = frozenset(
@@ -58,7 +59,8 @@ def object_headers(form: Form, request: Mapping[bytes, bytes]) -> dict[bytes, by
         header = _RENAMED.get(name, name)
         if (header in _REST or header.startswith("x-amz-")) and header not in _ABOUT_THE_FORM:
             _check_field(header, sent, value)
-            _set(headers, header.encode(), value.encode())
+            is_metadata = header.startswith(_METADATA)
+            _set(headers, header.encode(), literal_metadata(value) if is_metadata else value.encode())
     tagging = form.get("tagging")
     if tagging is not None:
         _set(headers, b"x-amz-tagging", _tags(tagging).encode())
