@@ -44,6 +44,8 @@ S3, KMS = "s3", "kms"
 _PURPOSE = b"encryption-ring"
 BATCH = 500
 MAX_CACHED = 10_000
+IN_USE_SECONDS = 60.0
+"""How long a worker takes a key for the one in use: much less than a retired one is kept."""
 TURNS = 256
 """Locks that let one caller at a time ask for a key, and the others find what it got."""
 
@@ -90,7 +92,7 @@ class EncryptionKeys:
         self._default_kms_key = default_kms_key
         self._seconds = cache_seconds
         self._keys: dict[int, tuple[WrappingKey, float]] = {}
-        self._in_use: dict[tuple[str, str, str], int] = {}
+        self._in_use: dict[tuple[str, str, str], tuple[int, float]] = {}
         self._resolved: dict[str, tuple[str, float]] = {}
         self._turns = [asyncio.Lock() for _ in range(TURNS)]
 
@@ -143,15 +145,15 @@ class EncryptionKeys:
     async def _using(self, kind: str, key_id: str, context: str) -> WrappingKey:
         """The key of the ring that wraps now, made where there is none."""
         slot = (kind, key_id, context)
-        ring_id = self._in_use.get(slot)
-        if ring_id is None:
+        known = self._in_use.get(slot)
+        if known is None or known[1] < time.monotonic():
             async with self._turns[hash(slot) % TURNS]:
                 found = await self._catalog.read(verbs.key_in_use, *slot)
                 if found is None:
                     found = await self._make(kind, key_id, context, None)
-                ring_id = found.id
-                _put(self._in_use, slot, ring_id)
-        return await self._key(ring_id)
+                known = (found.id, time.monotonic() + IN_USE_SECONDS)
+                _put(self._in_use, slot, known)
+        return await self._key(known[0])
 
     async def _make(self, kind: str, key_id: str, context: str, instead_of: int | None) -> RingKey:
         if kind == KMS:
