@@ -137,7 +137,12 @@ def _by_policy(
     policy = policy_of(bucket)
     assert policy is not None
     resource = f"arn:aws:s3:::{bucket.name}" if action in BUCKET_ACTIONS else f"arn:aws:s3:::{bucket.name}/{key or ''}"
-    return decide(policy, PolicyRequest(caller_of(principal), action, resource, context))
+    return decide(policy, PolicyRequest(caller_of(principal), action, resource, _with_owner(bucket, context)))
+
+
+def _with_owner(bucket: Bucket, context: Context) -> Context:
+    """A context that tells whose the bucket is, too."""
+    return lambda key: [bucket.tenant] if key in ("aws:resourceaccount", "s3:resourceaccount") else context(key)
 
 
 def _owns(principal: Principal, bucket: Bucket) -> bool:

@@ -138,6 +138,10 @@ class Conflict(GatewayError):
     """Another change won; trying again may succeed."""
 
 
+class ObjectReplaced(Conflict):
+    """What was found, and was about to be read, was replaced and collected meanwhile: look again."""
+
+
 class RangeNotSatisfiable(GatewayError):
     def __init__(self, header: str, size: int) -> None:
         super().__init__(f"range {header} does not touch {size} bytes")

@@ -27,7 +27,7 @@ from gateway.conditions import (
     check_write,
 )
 from gateway.content import ContentStore, Stored
-from gateway.encryption import CustomerKey, Encryption, Wanted, check_reader
+from gateway.encryption import CustomerKey, Encryption, Wanted
 from gateway.encryption_keys import Domain, EncryptionKeys
 from gateway.errors import (
     Conflict,
@@ -37,6 +37,7 @@ from gateway.errors import (
     KeyTooLong,
     MountsChanged,
     ObjectNotFound,
+    ObjectReplaced,
     Overloaded,
     StorageFull,
     VersionNotFound,
@@ -110,19 +111,16 @@ class Objects:
 
         The first bytes are in hand when this returns, so that what cannot be read is an error and not a cut
         connection. ``customer`` is the key that came with the request, checked against the object's already.
-        Raises ContentUnavailable, BackendNotFound, KmsError; ObjectNotFound when it has just been deleted.
+        Raises ContentUnavailable, BackendNotFound, KmsError; ObjectNotFound when it has just been deleted,
+        ObjectReplaced when it was overwritten: whether the caller may read what is there now is to be decided anew.
         """
-        for _ in range(3):
-            try:
-                return await self._open(bucket, key, info, span, customer)
-            except ContentUnavailable:
-                # Overwritten and collected since it was found? Then the new version is the answer.
-                again = await self.find(bucket, key, info.version_id or None)
-                if again.content == info.content:
-                    raise
-                check_reader(again.encryption, customer)
-                info, span = again, ByteRange(min(span.start, again.size), min(span.stop, again.size))
-        raise Overloaded("the object keeps changing")
+        try:
+            return await self._open(bucket, key, info, span, customer)
+        except ContentUnavailable:
+            again = await self.find(bucket, key, info.version_id or None)
+            if again.content == info.content:
+                raise
+            raise ObjectReplaced("it was replaced while it was read; read it again") from None
 
     async def _open(
         self, bucket: Bucket, key: str, info: ObjectInfo, span: ByteRange, customer: CustomerKey | None

@@ -81,6 +81,7 @@ def test_a_refused_policy_changes_nothing(people: People, own: str) -> None:
         allow("another", "s3:GetObject"),
         allow(own, "s3:GetObject", Principal={"AWS": f"arn:aws:iam::{people.tenant}:user/nobody-we-know"}),
         allow(own, "s3:GetObject", Principal={"CanonicalUser": "0" * 64}),
+        allow(own, "s3:GetObject", Principal={"AWS": "a-tenant-that-is-not"}),
         allow(own, "s3:GetObject", Condition={"StringMaybe": {"s3:prefix": "a"}}),
     ):
         with refused("MalformedPolicy", 400):
@@ -235,6 +236,8 @@ def test_conditions_on_the_caller(people: People, own: str) -> None:
         ({"StringNotEquals": {"aws:username": ann}}, False),
         ({"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{people.tenant}:user/*"}}, True),
         ({"StringEquals": {"aws:PrincipalAccount": "another"}}, False),
+        ({"StringEquals": {"aws:ResourceAccount": people.tenant}}, True),
+        ({"StringNotEquals": {"s3:ResourceAccount": people.tenant}}, False),
         ({"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}, True),
         ({"NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}}, False),
         ({"Bool": {"aws:SecureTransport": "true"}}, False),
