@@ -20,6 +20,9 @@ def create_user(
     email: Annotated[str, typer.Option("--email")] = "",
     tenant: Annotated[str, typer.Option("--tenant", "--tenant-id", help="Made when first named.")] = "default",
     admin: Annotated[bool, typer.Option("--admin", "--is-admin", help="May do everything.")] = False,
+    expires_days: Annotated[
+        int | None, typer.Option("--expires-days", min=1, help="Mint a key as well, which ends then.")
+    ] = None,
     url: Url = None,
     api_key: Key = None,
     as_json: Json = False,
@@ -28,10 +31,14 @@ def create_user(
 
     Example: nexus admin create-user alice --name "Alice A." --tenant acme
     """
-    user = server(url, api_key).call(
+    chosen = server(url, api_key)
+    user = chosen.call(
         "admin_create_user", user_id=name, name=display_name, email=email, tenant_id=tenant, is_admin=admin
     )
-    if as_json:
+    if expires_days is not None:
+        key = chosen.call("admin_create_key", user_id=name, name=display_name, expires_days=expires_days)
+        print_json(user | key) if as_json else print_key(key)
+    elif as_json:
         print_json(user)
     else:
         print(f"User {user['id']} of tenant {user['tenant']} made. Next: nexus admin create-user-key {user['id']}")

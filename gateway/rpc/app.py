@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -71,6 +72,7 @@ class RpcDoor:
         await _answer(send, 200, known)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name, principal, start = f"stream.{scope['method']}", None, time.perf_counter()
         try:
             principal = await self._principal(scope)
             if principal is None:
@@ -80,20 +82,25 @@ class RpcDoor:
             if scope["method"] == "PUT":
                 message = await encode({"result": await streams.write(tree, path, dict(scope["headers"]), receive)})
                 await _send(receive, send, 200, message)
+                _note(name, principal, None, message.length, start)
                 return
             status, headers, opened = await streams.read(tree, path, dict(scope["headers"]))
         except Exception as error:
-            told = _told(f"{scope['method']} of a file", error)
-            await _send(receive, send, streams.STATUSES.get(told["code"], 500), await encode({"error": told}))
+            told = _told(name, error)
+            message = await encode({"error": told})
+            await _send(receive, send, streams.STATUSES.get(told["code"], 500), message)
+            _note(name, principal, told, message.length, start)
             return
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if isinstance(opened.body, bytes):
             await send({"type": "http.response.body", "body": opened.body})
         else:
             await stream(receive, send, opened.body)
+        _note(name, principal, None, opened.span.stop - opened.span.start, start)
 
     async def _call(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         call_id: Any = None
+        principal, told, start = None, None, time.perf_counter()
         try:
             principal = await self._principal(scope)
             if principal is None:
@@ -106,8 +113,19 @@ class RpcDoor:
                 del call
             message = await encode({"jsonrpc": "2.0", "id": call_id, "result": result})
         except Exception as error:
-            message = await encode({"jsonrpc": "2.0", "id": call_id, "error": _told(name, error)})
+            told = _told(name, error)
+            message = await encode({"jsonrpc": "2.0", "id": call_id, "error": told})
         await _send(receive, send, 200, message)
+        _note(name, principal, told, message.length, start)
+
+
+def _note(name: str, principal: Principal | None, told: dict[str, Any] | None, size: int, start: float) -> None:
+    """Log a call: nothing of paths and credentials, and no name that a caller made up."""
+    if log.isEnabledFor(logging.INFO):
+        operation = name if name in METHODS or name in ("stream.GET", "stream.PUT") else "-"
+        user, code = principal.user_id if principal else "-", told["code"] if told else "ok"
+        ms = (time.perf_counter() - start) * 1000
+        log.info("operation=%s user=%s code=%s bytes=%d ms=%.2f", operation, user, code, size, ms)
 
 
 async def _run(name: str, call: dict[str, Any], tree: Tree) -> Any:

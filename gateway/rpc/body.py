@@ -22,6 +22,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 LONG = 64 * 1024
 """Strings from this length on are content."""
+STALLED = 60.0
+"""Seconds after which a body that does not come any further gives its room to others."""
 SMALL_BODY = 1024 * 1024
 """Bodies up to this size need no room in the budget."""
 
@@ -94,7 +96,11 @@ async def read_call(receive: Receive, limit: int) -> dict[str, Any]:
     splitter = _Splitter()
     size = 0
     while True:
-        message = await receive()
+        try:
+            async with asyncio.timeout(STALLED):
+                message = await receive()
+        except TimeoutError:
+            raise RpcError(PARSE, "the request stopped half-way") from None
         if message["type"] != "http.request":
             raise RpcError(PARSE, "the request ended early")
         chunk = message.get("body", b"")

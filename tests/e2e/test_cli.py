@@ -92,6 +92,8 @@ def test_users_and_their_keys(server: Server) -> None:
         "admin", "create-user", name, "--name", "Some One", "--email", "s@example.com", "--tenant", "t1"
     )
     assert (user["id"], user["tenant"], len(user["canonical_id"])) == (name, "t1", 64)
+    brief = server.nexus("admin", "create-user", unique("brief"), "--expires-days", "3")
+    assert brief["expires_at"] and server.s3(Key.of(brief["api_key"])).list_buckets()["Buckets"] == []
     again = server.run("admin", "create-user", name)
     assert again.returncode == 1 and "user exists" in again.stderr
     printed = server.run("admin", "create-user-key", name, "--name", "laptop").stdout.splitlines()
