@@ -41,7 +41,7 @@ THREADS = 32
 SLACK = 5.0
 """What a call may take beyond its socket's timeout: to connect, to wait for a thread."""
 
-_KEY = re.compile(r"(?:tenants/([a-z0-9._-]{1,64})/)?cas/(?:[0-9a-f]{2})/(?:[0-9a-f]{2})/([0-9a-f]{64})")
+_KEY = re.compile(r"(?:tenants/(?!\.+/)([a-z0-9._-]{1,64})/)?cas/(?:[0-9a-f]{2})/(?:[0-9a-f]{2})/([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import boto3
 import pytest
@@ -90,10 +90,15 @@ def _fetch(wanted: Path, command: list[str], folder: Path, **environment: str) -
     if shutil.which(command[0]) is None:
         pytest.skip(f"{wanted.name} is fetched by {command[0]}, which is not installed")
     folder.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + FETCH_SECONDS
     with open(folder / "log", "ab") as log, open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while not _locked(lock):
+            if time.monotonic() > deadline:
+                pytest.skip(f"{wanted.name} is still being fetched by somebody")
+            time.sleep(0.2)
         if wanted.exists():
             return
+        # What is fetched keeps the lock, so that nobody else begins while a slow one goes on.
         fetching = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -102,13 +107,22 @@ def _fetch(wanted: Path, command: list[str], folder: Path, **environment: str) -
             cwd=folder,
             env={**os.environ, **environment},
             start_new_session=True,
+            pass_fds=(lock.fileno(),),
         )
         try:
-            fetching.wait(FETCH_SECONDS)
+            fetching.wait(max(deadline - time.monotonic(), 1))
         except subprocess.TimeoutExpired:
             pytest.skip(f"{wanted.name} is still being fetched; it will be there the next time")
     if not wanted.exists():
         pytest.skip(f"{wanted.name} cannot be fetched: {(folder / 'log').read_text()[-500:]}")
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 # -- S3

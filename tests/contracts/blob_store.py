@@ -176,7 +176,13 @@ class RemoteStoreContract(BlobStoreContract):
         await store.put(name, b"ours")
         (key,) = bucket.keys()
         assert key.endswith(f"cas/{name.digest[:2]}/{name.digest[2:4]}/{name.digest}")
-        for foreign in (key[:-1], f"{key}0", key.replace("cas/", "cas/x/"), key.replace("cas", "CAS")):
+        for foreign in (
+            key[:-1],
+            f"{key}0",
+            key.replace("cas/", "cas/x/"),
+            key.replace("cas", "CAS"),
+            key.replace("cas/", "tenants/.../cas/"),
+        ):
             bucket.put(foreign, b"theirs")
         assert await names_in(store) == {name}
 
