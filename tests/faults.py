@@ -74,12 +74,12 @@ class Faults:
 
 
 @contextmanager
-def proxy(url: str, faults: Faults) -> Iterator[str]:
+def proxy(url: str, faults: Faults, listen: int = 0) -> Iterator[str]:
     """The address of a proxy to the service at a URL, as long as the block lasts."""
     upstream = url.split("://", 1)[1].split("/", 1)[0]
     host, _, port = upstream.rpartition(":")
     loop = asyncio.new_event_loop()
-    relay = _Proxy(host, int(port), faults)
+    relay = _Proxy(host, int(port), faults, listen)
     thread = threading.Thread(target=loop.run_forever, name="fault-proxy", daemon=True)
     thread.start()
     server = asyncio.run_coroutine_threadsafe(relay.start(), loop).result()
@@ -93,14 +93,15 @@ def proxy(url: str, faults: Faults) -> Iterator[str]:
 
 
 class _Proxy:
-    def __init__(self, host: str, port: int, faults: Faults) -> None:
+    def __init__(self, host: str, port: int, faults: Faults, listen: int) -> None:
         self._host = host
         self._port = port
         self._faults = faults
+        self._listen = listen
         self._running: set[asyncio.Task[None]] = set()
 
     async def start(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=HEAD_LIMIT, backlog=512)
+        return await asyncio.start_server(self._serve, "127.0.0.1", self._listen, limit=HEAD_LIMIT, backlog=512)
 
     async def stop(self, server: asyncio.Server) -> None:
         server.close()
@@ -123,6 +124,8 @@ class _Proxy:
     async def _request(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._faults.heads.append(head)
         length = int(found[1]) if (found := LENGTH.search(head)) else 0
+        if CONTINUE.search(head):
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         head = CONNECTION.sub(b"", CONTINUE.sub(b"", head))[:-2] + b"Connection: close\r\n\r\n"
         await asyncio.sleep(self._faults.latency)
         if self._faults.answers:

@@ -72,13 +72,13 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     raise RuntimeError(f"{process.args!r} did not start: {log.read_text()[-3000:]}")
 
 
-def go_binary(package: str, version: str, *, build: bool = True) -> Path:
+def go_binary(package: str, version: str, *, build: bool) -> Path:
     """A program built from a Go module; the test is skipped where there is no Go, or where it would take too long."""
     name = package.rsplit("/", 1)[1]
     folder = CACHE / "go" / f"{name}-{version}"
     program = folder / name
     if not program.exists() and not build:
-        pytest.skip(f"{name} is not built in the cache")
+        pytest.skip(f"{name} is not in the cache; python -m conformance.stores s3 builds it")
     _fetch(program, ["go", "install", f"{package}@{version}"], folder, GOBIN=str(folder))
     return program
 
@@ -200,9 +200,9 @@ def gateway(folder: Path) -> Iterator[tuple[Server, dict[str, str]]]:
 
 
 @contextmanager
-def versity(folder: Path) -> Iterator[dict[str, str]]:
-    """Versity's gateway over a directory: an S3 service in Go."""
-    program = go_binary("github.com/versity/versitygw/cmd/versitygw", VERSITY, build=False)
+def versity(folder: Path, *, build: bool = False) -> Iterator[dict[str, str]]:
+    """Versity's gateway over a directory: an S3 service in Go, which takes minutes to build."""
+    program = go_binary("github.com/versity/versitygw/cmd/versitygw", VERSITY, build=build)
     address = f"127.0.0.1:{free_port()}"
     (folder / "root").mkdir()
     command = [str(program), "--access", "versity", "--secret", "versity-secret", "--port", address]
@@ -240,13 +240,18 @@ class GcsKeys:
 
 
 @contextmanager
-def fake_gcs(folder: Path) -> Iterator[dict[str, str]]:
-    """fake-gcs-server, in memory."""
-    program = go_binary("github.com/fsouza/fake-gcs-server", FAKE_GCS)
+def fake_gcs(folder: Path, *, external: str = "", on_disk: bool = False) -> Iterator[dict[str, str]]:
+    """fake-gcs-server; ``external`` is the address that it tells clients to upload to."""
+    program = go_binary("github.com/fsouza/fake-gcs-server", FAKE_GCS, build=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
-    with serving([*command, "-external-url", url, "-log-level", "error"], f"{url}/storage/v1/b", folder / "gcs.log"):
+    command = [str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
+    command += (
+        ["-backend", "filesystem", "-filesystem-root", str(folder / "gcs")] if on_disk else ["-backend", "memory"]
+    )
+    with serving(
+        [*command, "-external-url", external or url, "-log-level", "error"], f"{url}/storage/v1/b", folder / "gcs.log"
+    ):
         gcs_client(url).create_bucket("blobs")
         yield {"bucket": "blobs", "endpoint": url}
 
@@ -278,14 +283,15 @@ class AzureKeys:
 
 
 @contextmanager
-def azurite(folder: Path) -> Iterator[dict[str, str]]:
-    """Azurite, in memory."""
+def azurite(folder: Path, *, on_disk: bool = False) -> Iterator[dict[str, str]]:
+    """Azurite."""
     home = CACHE / f"azurite-{AZURITE}"
     program = home / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
     _fetch(program, ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(home), f"azurite@{AZURITE}"], home)
     port = free_port()
-    command = ["node", str(program), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence"]
-    options = ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+    command = ["node", str(program), "--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    options = ["--location", str(folder / "azurite")] if on_disk else ["--inMemoryPersistence"]
+    options += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
     url = f"http://127.0.0.1:{port}/devstoreaccount1"
     with serving([*command, *options], url, folder / "azurite.log"):
         azure_client(url).create_container("blobs")
