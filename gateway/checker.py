@@ -7,22 +7,34 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from backends.base import Blob, BlobDamaged, BlobName, BlobNotFound, StoreError
+from backends.base import (
+    Blob,
+    BlobDamaged,
+    BlobName,
+    BlobNotFound,
+    StoreError,
+    StoreMisconfigured,
+    StoreRefused,
+    StoreUnavailable,
+)
 from gateway.catalog import audit, blobs, encryption
 from gateway.catalog.base import Busy, Catalog, exclusively
 from gateway.collector import PATIENCE_SECONDS, RIGHT
-from gateway.errors import Overloaded
+from gateway.errors import ContentUnavailable, Overloaded
 from gateway.names import Names, OpenStore
 
 BATCH = 500
 MAX_FINDINGS = 10_000
 MAX_PATHS = 10
 LOOKING = 16
+TROUBLE = (StoreUnavailable, StoreMisconfigured, StoreRefused)
+"""What a store is to blame for, and none of its blobs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be: ``orphan`` (harmless), ``missing`` or ``damaged``."""
+    """One thing that is not as it should be: ``orphan`` (harmless), ``missing`` or ``damaged``; or ``unreachable``,
+    a store that cannot be looked into."""
 
     kind: str
     store_id: int
@@ -42,7 +54,7 @@ class FsckReport:
 
     @property
     def exit_code(self) -> int:
-        """0 clean, 1 orphans only, 2 something missing or damaged."""
+        """0 clean, 1 orphans only, 2 something missing, damaged or out of reach."""
         kinds = {finding.kind for finding in self.findings}
         return 2 if kinds - {"orphan"} else 1 if kinds else 0
 
@@ -87,10 +99,11 @@ class Checker:
         for store_id, scope, digest in await self._catalog.scan(audit.objects_without_blobs, MAX_FINDINGS):
             await self._add(report, "missing", store_id, BlobName(scope, digest.hex()), "no blob is recorded")
         for store in snapshot.stores.values():
-            if store.blobs is None:
-                continue
-            await self._check_rows(store, rehash, report)
-            await self._check_store(store, report)
+            try:
+                await self._check_rows(store, rehash, report)
+                await self._check_store(store, report)
+            except (*TROUBLE, ContentUnavailable) as error:
+                report.findings.append(Finding("unreachable", store.info.id, "", "", str(error), []))
             for scope, digest in await self._catalog.scan(encryption.blobs_without_keys, store.info.id, MAX_FINDINGS):
                 name = BlobName(scope, digest.hex())
                 await self._add(report, "damaged", store.info.id, name, "the key that wraps its key is lost")
@@ -103,14 +116,21 @@ class Checker:
         """Each row of the catalog has its blob."""
         scope, digest = "", b""
         slots = asyncio.Semaphore(LOOKING)
+        trouble: list[StoreError] = []
         while rows := await self._catalog.scan(blobs.rows_after, store.info.id, scope, digest, BATCH):
             scope, digest = rows[-1][0], rows[-1][1]
 
             async def check(row: tuple[str, bytes, int, int]) -> None:
                 async with slots:
-                    await self._check_row(store, row, rehash, report)
+                    if not trouble:
+                        try:
+                            await self._check_row(store, row, rehash, report)
+                        except TROUBLE as error:
+                            trouble.append(error)
 
             await asyncio.gather(*(check(row) for row in rows if row[3] != blobs.DYING))
+            if trouble:
+                raise trouble[0]
             report.blobs += len(rows)
 
     async def _check_row(
@@ -129,6 +149,8 @@ class Checker:
                 kind, detail = "damaged", f"its bytes hash to {found}"
         except (BlobDamaged, BlobNotFound) as error:
             kind, detail = "damaged", str(error)
+        except TROUBLE:
+            raise
         except StoreError as error:
             kind, detail = "damaged", f"it cannot be read: {error}"
         if kind:

@@ -32,6 +32,7 @@ from backends.base import (
     Stage,
     StoreError,
     StoreFull,
+    StoreUnavailable,
 )
 from gateway import checksums, sealing
 from gateway.ahead import ReadAhead
@@ -44,9 +45,11 @@ from gateway.encryption_keys import Domain, EncryptionKeys
 from gateway.errors import (
     ContentUnavailable,
     EntityTooLarge,
+    GatewayError,
     IncompleteBody,
     Overloaded,
     StorageFull,
+    StoreUnreachable,
 )
 from gateway.names import OpenStore
 from gateway.sealing import Opener, Tampered, sealed_size
@@ -118,10 +121,8 @@ class ContentStore:
             if source.length is not None and source.length <= SMALL:
                 return await self._store_small(source, store, scope, checks, domain)
             return await self._store_long(source, store, scope, checks, domain)
-        except StoreFull as error:
-            raise StorageFull(str(error)) from error
         except StoreError as error:
-            raise ContentUnavailable(str(error)) from error
+            raise _told(error) from error
 
     async def _store_small(
         self, source: Source, store: OpenStore, scope: str, checks: Checks, domain: Domain | None
@@ -251,10 +252,8 @@ class ContentStore:
             return await self._catalog.write(verb, *args)
         try:
             return await self._catalog.write_after(stored.prelude, verb, *args)
-        except StoreFull as error:
-            raise StorageFull(str(error)) from error
         except StoreError as error:
-            raise ContentUnavailable(str(error)) from error
+            raise _told(error) from error
 
     async def reclaim(self, stored: Stored) -> None:
         """Make sure, after a collector ran in between, that every block is still there; note the new epoch.
@@ -300,7 +299,7 @@ class ContentStore:
         try:
             return inline.read_inline(BlobName(content.scope, content.digest))
         except StoreError as error:
-            raise ContentUnavailable(str(error)) from error
+            raise _told(error) from error
 
     async def read_small_sealed(
         self, store: OpenStore, content: Content, span: ByteRange, customer: CustomerKey | None
@@ -316,7 +315,7 @@ class ContentStore:
             stored = inline.read_inline(name)
             return None if stored is None else sealing.open_sealed(data_key, content.size, stored, span)
         except StoreError as error:
-            raise ContentUnavailable(str(error)) from error
+            raise _told(error) from error
         except Tampered as error:
             raise ContentUnavailable(str(await self._damaged(store, name, str(error)))) from error
 
@@ -347,7 +346,7 @@ class ContentStore:
                         async for chunk in chunks:
                             yield chunk
         except StoreError as error:
-            raise ContentUnavailable(str(error)) from error
+            raise _told(error) from error
 
     async def _read_block(
         self, store: OpenStore, scope: str, block: Block, span: ByteRange, customer: CustomerKey | None
@@ -408,3 +407,12 @@ class ContentStore:
             for block in page:
                 yield block
             at = page[-1].offset + page[-1].size
+
+
+def _told(error: StoreError) -> GatewayError:
+    """What a store's failure means to whoever wanted a content."""
+    if isinstance(error, StoreFull):
+        return StorageFull(str(error))
+    if isinstance(error, StoreUnavailable):
+        return StoreUnreachable(str(error))
+    return ContentUnavailable(str(error))

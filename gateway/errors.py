@@ -273,6 +273,10 @@ class KmsKeyExists(KmsError):
 # -- capacity
 
 
+class StoreUnreachable(ContentUnavailable):
+    """A store behind a network does not answer, or asks for patience: another attempt may succeed."""
+
+
 class StorageFull(GatewayError):
     """A store or the catalog has no room; nothing was changed."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,8 @@ import pytest
 from botocore.client import BaseClient
 
 from backends.registry import find
-from tests.e2e.harness import Server, keys_of, unique
+from tests.e2e.harness import Server, keys_of, refused, unique
+from tests.faults import Faults, proxy
 from tests.services import AzureKeys, GcsKeys, Keys, S3Keys
 
 MIB = 1024 * 1024
@@ -195,3 +197,36 @@ def test_a_mount_that_cannot_work_is_refused(node: Server, cloud: Cloud) -> None
         done = add(node, f"/{unique('wrong')}", cloud.backend_type, {**cloud.config, **wrong})
         assert done.returncode == 1
         assert message in done.stderr
+
+
+def test_a_cloud_that_is_away_takes_nothing_with_it(node: Server, client: BaseClient, moto: dict[str, str]) -> None:
+    """503 for what lies there, fsck calls nothing there damaged, and all is well when it is back."""
+    faults, name = Faults(weights={"reset before": 1}), unique("away")
+    with proxy(moto["endpoint_url"], faults) as url:
+        config = {**moto, "endpoint_url": url, "prefix": name}
+        assert add(node, f"/{name}", "s3", config).returncode == 0
+        client.put_object(Bucket=name, Key="kept", Body=b"kept")
+        faults.rate = 1.0
+        with ThreadPoolExecutor(3) as pool:
+            asked = [
+                pool.submit(client.get_object, Bucket=name, Key="kept"),
+                pool.submit(client.put_object, Bucket=name, Key="new", Body=b"new"),
+                pool.submit(client.put_object, Bucket=name, Key="long", Body=os.urandom(9 * MIB)),
+            ]
+            client.put_object(Bucket="workspace", Key=name, Body=b"meanwhile")
+            for each in asked:
+                with refused("ServiceUnavailable", 503):
+                    each.result()
+        assert keys_of(client, name) == ["kept"]
+        done = node.run("fsck", "--rehash", "--json")
+        assert done.returncode == 2
+        kinds = {finding["kind"] for finding in json.loads(done.stdout)["findings"]}
+        assert "unreachable" in kinds and not kinds & {"missing", "damaged"}
+        refusal = add(node, f"/{unique('wrong')}", "s3", {**config, "prefix": "other"})
+        assert refusal.returncode == 1 and "cannot be reached" in refusal.stderr
+        faults.rate = 0.0
+        assert client.get_object(Bucket=name, Key="kept")["Body"].read() == b"kept"
+        client.put_object(Bucket=name, Key="new", Body=b"new")
+        node.nexus("gc", "--grace", "0")
+        assert node.run("fsck", "--rehash").returncode == 0
+        node.unmount(f"/{name}")
