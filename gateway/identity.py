@@ -18,6 +18,10 @@ _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
+def is_user_id(text: str) -> bool:
+    return _USER.fullmatch(text) is not None
+
+
 def secret_context(key_id: str) -> bytes:
     """What a key's sealed secret is bound to."""
     return b"api-key:" + key_id.encode()
@@ -39,7 +43,7 @@ class Users:
         is_admin: bool = False,
     ) -> User:
         """Make a user; its tenant is made when first named. Raises UserExists, BadRequest."""
-        if not _USER.fullmatch(user_id):
+        if not is_user_id(user_id):
             raise BadRequest("a user's name has 1 to 64 letters, digits and . _ @ -", "user", user_id)
         if not _TENANT.fullmatch(tenant):
             raise BadRequest("a tenant's name has 1 to 63 lower-case letters, digits and -", "tenant", tenant)

@@ -34,10 +34,13 @@ class ServeError(GatewayError):
     """The gateway cannot start; the message says why and what to do."""
 
 
-def run(settings: Settings, *, init: bool) -> None:
+def run(settings: Settings, *, init: bool, admin: str = ADMIN) -> None:
     """Serve until a signal says stop. Raises ServeError before anything is changed where that can be known."""
     from gateway.app import CATALOG_FILE
+    from gateway.identity import is_user_id
 
+    if not is_user_id(admin):
+        raise ServeError(f"{admin!r} is no user's id: it has 1 to 64 letters, digits and . _ @ -")
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for quiet in ("httpx", "botocore", "asyncio"):
         logging.getLogger(quiet).setLevel(logging.WARNING)
@@ -47,7 +50,7 @@ def run(settings: Settings, *, init: bool) -> None:
             raise ServeError(f"{settings.data_dir} is empty: start with --init, which sets it up and prints the key")
         with hold(settings.data_dir, alone=False):
             if fresh:
-                set_up(settings)
+                set_up(settings, admin)
             elif init:
                 print(
                     f"{settings.data_dir} is set up already; nothing was changed. "
@@ -93,23 +96,23 @@ def hold(data_dir: Path, *, alone: bool) -> Iterator[None]:
         os.close(fd)
 
 
-def set_up(settings: Settings) -> None:
+def set_up(settings: Settings, admin_id: str = ADMIN) -> None:
     """Make the admin, the first mounts and the bucket, and print the key: the only time that it is shown."""
     from gateway.app import open_core
     from gateway.types import Principal
 
     async def make() -> tuple[str, str, str]:
         async with open_core(settings) as core:
-            admin = await core.users.create_user(ADMIN, "Administrator", is_admin=True)
+            admin = await core.users.create_user(admin_id, "Administrator", is_admin=True)
             owner = Principal(admin.id, admin.display_name, admin.canonical_id, admin.tenant, True, "")
             store = {"data_dir": str(settings.data_dir / "store")}
             await core.mounts.add("/", "local", store, owner=owner)
             await core.mounts.add(WORKSPACE, "local", store, owner=owner)
-            key = await core.users.create_key(ADMIN, "initial")
+            key = await core.users.create_key(admin_id, "initial")
             return key.api_key, key.access_key_id, key.secret
 
     api_key, access_key, secret = asyncio.run(make())
-    print(f"Admin user created: {ADMIN}\nSave this key now: it is not shown again.")
+    print(f"Admin user created: {admin_id}\nSave this key now: it is not shown again.")
     print(f"API key: {api_key}")
     print(f"export AWS_ACCESS_KEY_ID={access_key}")
     print(f"export AWS_SECRET_ACCESS_KEY={secret}", flush=True)

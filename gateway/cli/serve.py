@@ -24,6 +24,7 @@ def serve(
     init: Annotated[bool, typer.Option("--init", help="Set up an empty data directory and print the admin's key.")] = (
         False
     ),
+    admin_user: Annotated[str, typer.Option("--admin-user", help="With --init: the admin's id.")] = "admin",
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Default: 8765.")] = None,
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Default: ./nexus-data.")] = None,
@@ -60,6 +61,6 @@ def serve(
     from gateway.serve import ServeError, run
 
     try:
-        run(settings, init=init)
+        run(settings, init=init, admin=admin_user)
     except ServeError as error:
         raise CliError(str(error)) from None

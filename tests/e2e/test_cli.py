@@ -54,6 +54,16 @@ def test_init_again_changes_nothing_and_says_what_to_do(new_server: Callable[...
     assert running.admin == key and running.nexus("admin", "list-users")[0]["id"] == "admin"
 
 
+def test_the_admin_may_have_another_name(new_server: Callable[..., Server], tmp_path: Path) -> None:
+    running = new_server("--admin-user", "root")
+    assert "Admin user created: root" in running.printed
+    assert [user["id"] for user in running.nexus("admin", "list-users")] == ["root"]
+    bad = nexus(
+        "serve", "--init", "--admin-user", "no way", "--port", str(free_port()), "--data-dir", str(tmp_path / "d")
+    )
+    assert bad.returncode == 1 and "no user's id" in bad.stderr and not (tmp_path / "d").exists()
+
+
 def test_an_empty_directory_wants_init(tmp_path: Path) -> None:
     done = nexus("serve", "--port", str(free_port()), "--data-dir", str(tmp_path / "data"))
     assert done.returncode == 1 and "--init" in done.stderr
