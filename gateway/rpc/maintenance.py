@@ -12,6 +12,8 @@ from gateway.rpc.methods import method, require_admin
 from gateway.rpc.values import iso
 from gateway.types import Principal
 
+LONGEST_GRACE = 100 * 365 * 86_400
+
 
 @method
 async def stats(core: Core, principal: Principal) -> dict[str, Any]:
@@ -24,8 +26,8 @@ async def stats(core: Core, principal: Principal) -> dict[str, Any]:
 async def gc(core: Core, principal: Principal, *, grace_seconds: float = 0.0) -> dict[str, Any]:
     """Remove blobs that nothing has named for a while."""
     require_admin(principal)
-    if grace_seconds < 0:
-        raise BadRequest("grace_seconds is not negative", "grace_seconds", str(grace_seconds))
+    if not 0 <= grace_seconds <= LONGEST_GRACE:
+        raise BadRequest(f"grace_seconds is from 0 to {LONGEST_GRACE}", "grace_seconds", str(grace_seconds))
     return asdict(await core.collector.run(grace_seconds))
 
 
