@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import pytest
+
 from tests import services
 from tests.e2e.harness import Server, free_port
 from tests.e2e.test_large import Comparer, Pattern
@@ -207,7 +209,11 @@ def main() -> int:
     well = True
     for cloud in chosen.clouds or CLOUDS:
         with tempfile.TemporaryDirectory(prefix="nexus-stores-") as folder:
-            well &= measure(cloud, chosen.size * MIB, line, Path(folder))
+            try:
+                well &= measure(cloud, chosen.size * MIB, line, Path(folder))
+            except pytest.skip.Exception as missing:
+                print(f"{cloud:6} not measured: {missing}")
+                well = False
     return 0 if well else 1
 
 

@@ -16,6 +16,8 @@ from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 from backends import azure
 from backends.base import BlobStore, StoreFull, StoreMisconfigured, StoreUnavailable, read_all
 from backends.registry import identity, mask, open_store
+from backends.remote import RemoteStore
+from backends.retrying import Retries
 from tests import services
 from tests.contracts.blob_store import RemoteStoreContract, name_of, names_in
 from tests.e2e.harness import free_port, unique
@@ -136,7 +138,7 @@ async def test_what_azure_says_is_passed_on(
     told: tuple[Faults, dict[str, str]], answer: tuple[int, str, bytes], kind: type[Exception], message: str
 ) -> None:
     faults, config = told
-    store = open_store("azure", config)
+    store = RemoteStore(azure.AzureContainer(config), "", timeout=5, retries=Retries(2, 5, 0.001))
     faults.answers = [answer] * 10
     with pytest.raises(kind, match=message):
         await store.put(name_of(b"x"), b"x")

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from backends import gcs
 from backends.base import BlobStore, StoreFull, StoreMisconfigured, StoreUnavailable
 from backends.registry import identity, open_store
+from backends.remote import RemoteStore
+from backends.retrying import Retries
 from tests import services
 from tests.contracts.blob_store import RemoteStoreContract, name_of, names_in
 from tests.e2e.harness import free_port, unique
@@ -97,7 +99,7 @@ async def test_what_is_wrong_is_said(
     google: tuple[Faults, dict[str, str]], answer: tuple[int, str, bytes], kind: type[Exception], message: str
 ) -> None:
     faults, config = google
-    store = open_store("gcs", {**config, "project_id": "proj"})
+    store = RemoteStore(gcs.GcsBucket({**config, "project_id": "proj"}), "", timeout=5, retries=Retries(2, 5, 0.001))
     faults.answers = [answer] * 10
     with pytest.raises(kind, match=message):
         await store.put(name_of(b"x"), b"x")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,19 @@ def test_one_directory_is_one_store_however_it_is_written(tmp_path: Path) -> Non
     spellings = [tmp_path / "real", tmp_path / "link", tmp_path / "real" / ".." / "real"]
     assert len({identity("local", {"data_dir": str(path)}) for path in spellings}) == 1
     assert identity("local", {"data_dir": str(tmp_path)}) != identity("local", {"data_dir": str(spellings[0])})
+
+
+def test_clients_of_clouds_are_loaded_when_a_mount_needs_them() -> None:
+    program = "import gateway.app, sys; print([name for name in sys.modules if name.startswith(('google', 'azure'))])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_client_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "backends.gcs", raising=False)
+    monkeypatch.setitem(sys.modules, "google.auth", None)
+    with pytest.raises(StoreMisconfigured, match=r"gcs needs the package google.*pip install 'nexus-gateway\[gcs\]'"):
+        open_store("gcs", {"bucket": "b"})
 
 
 def test_what_is_not_secret_is_shown(tmp_path: Path) -> None:
