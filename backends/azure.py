@@ -178,13 +178,18 @@ class AzureContainer:
         found = self._find(key)
         if found is None:
             return None
-        return Entry(key, int(found.headers["Content-Length"]), _seconds(found.headers["Last-Modified"]))
+        told = found.headers
+        return Entry(key, int(told["Content-Length"]), _seconds(told["Last-Modified"]), told["ETag"])
 
-    def remove(self, key: str) -> None:
+    def remove(self, key: str, version: str) -> None:
         # A blob that has snapshots can only go with them.
-        sent = {"x-ms-delete-snapshots": "include"}
-        with self._asked("DELETE", key, "delete", headers=sent, well=(202, 404)) as answer:
+        sent = {"x-ms-delete-snapshots": "include", "If-Match": version}
+        with self._asked("DELETE", key, "delete", headers=sent, well=(202, 404, 412)) as answer:
             told = self._http.whole(answer)
+            if _code(answer, told) == "ConditionNotMet":
+                raise StoreUnavailable("a blob was written again while it was being removed")
+            if answer.status == 412:
+                raise self._translated(answer, told, "delete")
             if _code(answer, told) == "ContainerNotFound":
                 raise self._translated(answer, told, "delete")
 

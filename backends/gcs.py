@@ -114,7 +114,7 @@ class GcsBucket:
         return found is not None and int(found["size"]) == len(content) and found.get("crc32c") == _checksum(content)
 
     def _find(self, key: str) -> dict[str, Any] | None:
-        url = self._object(key, fields="size,crc32c,timeCreated")
+        url = self._object(key, fields="size,crc32c,timeCreated,generation")
         with self._asked("GET", url, "storage.objects.get", well=(200, 404)) as answer:
             told = self._http.whole(answer)
             return _object_of(told) if answer.status == 200 else None
@@ -135,9 +135,12 @@ class GcsBucket:
         found = self._find(key)
         return _entry({**found, "name": key}) if found is not None else None
 
-    def remove(self, key: str) -> None:
-        with self._asked("DELETE", self._object(key), "storage.objects.delete", well=(200, 204, 404)) as answer:
+    def remove(self, key: str, version: str) -> None:
+        url = self._object(key, ifGenerationMatch=version)
+        with self._asked("DELETE", url, "storage.objects.delete", well=(200, 204, 404, 412)) as answer:
             self._http.whole(answer)
+            if answer.status == 412:
+                raise StoreUnavailable("an object was written again while it was being removed")
 
     def page(self, prefix: str, token: str) -> tuple[list[Entry], str]:
         query = {"prefix": prefix, "maxResults": str(PAGE), "fields": "items(name,size,timeCreated),nextPageToken"}
@@ -261,7 +264,8 @@ def _checksum(content: bytes) -> str:
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:
-    return Entry(item["name"], int(item["size"]), datetime.fromisoformat(item["timeCreated"]).timestamp())
+    stored_at = datetime.fromisoformat(item["timeCreated"]).timestamp()
+    return Entry(item["name"], int(item["size"]), stored_at, item.get("generation", ""))
 
 
 def _object_of(body: bytes) -> dict[str, Any]:

@@ -8,6 +8,8 @@ each cloud is here, once:
   trusted, and replaced when it is not what it should be. So an answer that got lost does no harm, and neither does
   a body that somebody damaged.
 - A body that breaks off is asked for again from the next byte: contents never change under a name.
+- A removal names the very write that it removes, where the cloud can tell writes of the same bytes apart; where it
+  cannot, it is not repeated. So one that is late takes nothing away that was written since.
 - Nothing waits for ever: sockets have a timeout, each call a deadline, the attempts together another.
 """
 
@@ -27,6 +29,7 @@ from backends.base import (
     BlobName,
     BlobNotFound,
     ByteRange,
+    StoreError,
     StoreUnavailable,
     check_name,
 )
@@ -46,11 +49,15 @@ _KEY = re.compile(r"(?:tenants/(?!\.+/)([a-z0-9._-]{1,64})/)?cas/(?:[0-9a-f]{2})
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object of a container: its key, its size, and when it was stored (Unix seconds)."""
+    """An object of a container: its key, its size, and when it was stored (Unix seconds).
+
+    ``version`` is another after each write, even of the same bytes; empty where the service has no such thing.
+    """
 
     key: str
     size: int
     stored_at: float
+    version: str = ""
 
 
 class Body(Protocol):
@@ -85,10 +92,11 @@ class Container(Protocol):
     def open(self, key: str, span: ByteRange | None) -> Body | None:
         """An object's bytes, from ``span.start`` and at most to ``span.stop``; None when there is no such object."""
 
-    def head(self, key: str) -> Entry | None: ...
+    def head(self, key: str) -> Entry | None:
+        """What is known of an object, with its version."""
 
-    def remove(self, key: str) -> None:
-        """Remove an object; absence is success."""
+    def remove(self, key: str, version: str) -> None:
+        """Remove an object, if it still has that version (StoreUnavailable if not). Absence is success."""
 
     def page(self, prefix: str, token: str) -> tuple[list[Entry], str]:
         """Some of the objects under a prefix and the token of the next page, which is empty after the last."""
@@ -192,7 +200,20 @@ class RemoteStore:
         return Blob(name, found.size, found.stored_at) if found else None
 
     async def delete(self, name: BlobName) -> None:
-        await self._call(self._container.remove, self._key(name))
+        key = self._key(name)
+
+        async def attempt() -> None:
+            found = await self._once(self._container.head, key)
+            if found is None:
+                return
+            try:
+                await self._once(self._container.remove, key, found.version)
+            except StoreUnavailable as error:
+                if found.version:
+                    raise
+                raise StoreError(f"a removal may have happened, or happen yet: {error}") from error
+
+        await self._retries.call(attempt)
 
     async def scan(self) -> AsyncIterator[Blob]:
         for part in ("cas/", "tenants/"):

@@ -216,3 +216,19 @@ def test_what_cannot_be_a_configuration_is_refused(config: dict[str, str], messa
 def test_secrets_are_masked() -> None:
     shown = mask("azure", {"container": "c", "connection_string": "one", "account_key": "two", "sas": "three"})
     assert shown == {"container": "c", "connection_string": "********", "account_key": "********", "sas": "********"}
+
+
+async def test_a_removal_takes_nothing_that_was_written_since(azurite: dict[str, str]) -> None:
+    container = azure.AzureContainer(azurite)
+    key = unique("key")
+    container.create(key, b"x", "")
+    first = container.head(key)
+    container.replace(key, b"x", "")
+    assert first is not None and first.version
+    with pytest.raises(StoreUnavailable, match="written again while it was being removed"):
+        container.remove(key, first.version)
+    second = container.head(key)
+    assert second is not None
+    container.remove(key, second.version)
+    assert container.head(key) is None
+    container.close()
