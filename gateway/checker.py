@@ -51,6 +51,8 @@ class FsckReport:
     blobs: int = 0
     objects: int = 0
     findings: list[Finding] = field(default_factory=list)
+    unmounted: int = 0
+    """Blobs that the catalog knows in stores that are not mounted."""
 
     @property
     def exit_code(self) -> int:
@@ -95,6 +97,7 @@ class Checker:
     async def _check(self, rehash: bool) -> FsckReport:
         report = FsckReport()
         report.objects = await self._catalog.scan(audit.count_objects)
+        report.unmounted = await self._catalog.scan(audit.count_unmounted)
         snapshot = await self._names.current()
         for store_id, scope, digest in await self._catalog.scan(audit.objects_without_blobs, MAX_FINDINGS):
             await self._add(report, "missing", store_id, BlobName(scope, digest.hex()), "no blob is recorded")

@@ -39,6 +39,16 @@ def usage() -> Program[list[Row]]:
     )
 
 
+def count_unmounted() -> Program[int]:
+    """How many blobs lie in stores that no mount points at."""
+    rows = yield (
+        "SELECT count(*) FROM blobs WHERE state <> 1 AND NOT EXISTS"
+        " (SELECT 1 FROM mounts WHERE mounts.store_id = blobs.store_id)",
+        (),
+    )
+    return int(rows[0][0])
+
+
 def count_objects() -> Program[int]:
     rows = yield "SELECT (SELECT count(*) FROM objects) + (SELECT count(*) FROM versions WHERE is_marker = 0)", ()
     return int(rows[0][0])

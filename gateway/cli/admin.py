@@ -109,7 +109,9 @@ def create_user_key(
 
     Example: nexus admin create-user-key alice --expires-days 90
     """
-    key = server(url, api_key).call(
+    chosen = server(url, api_key)
+    chosen.call("admin_get_user", user_id=name)  # a key for a name that is mistyped would make that user
+    key = chosen.call(
         "admin_create_key",
         user_id=name,
         name=key_name,

@@ -82,7 +82,9 @@ def server(url: str | None, api_key: str | None) -> Server:
     chosen = url or os.environ.get("NEXUS_URL") or configured.get("url") or DEFAULT_URL
     key = api_key or os.environ.get("NEXUS_API_KEY") or configured.get("api_key")
     if not key:
-        raise CliError("no API key: give --api-key, set NEXUS_API_KEY, or write it to the config file", USAGE)
+        raise CliError(f"no API key: give --api-key, set NEXUS_API_KEY, or write it to {config_file()}", USAGE)
+    if not chosen.startswith(("http://", "https://")):
+        raise CliError(f"the server's URL starts with http:// or https://: {chosen}", USAGE)
     return Server(chosen.rstrip("/"), key)
 
 

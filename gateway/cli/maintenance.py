@@ -101,6 +101,8 @@ def fsck(
             paths = "".join(f" {path}" for path in finding["paths"])
             print(f"{finding['kind']} store={finding['store_id']} {finding['digest']}: {finding['detail']}{paths}")
         print(f"{report['objects']} objects, {report['blobs']} blobs, {len(report['findings'])} findings")
+        if report["unmounted"]:
+            print(f"{report['unmounted']} more blobs lie in stores that are not mounted, and were not looked at")
     raise typer.Exit(report["exit_code"])
 
 
@@ -123,8 +125,8 @@ def _offline(data_dir: Path, work: Callable[[Core], Awaitable[dict[str, Any]]]) 
         async with open_core(Settings(data_dir=data_dir)) as core:
             return await work(core)
 
-    with hold(data_dir, alone=True):
-        try:
+    try:
+        with hold(data_dir, alone=True):
             return asyncio.run(run())
-        except GatewayError as error:
-            raise CliError(str(error)) from None
+    except GatewayError as error:
+        raise CliError(str(error)) from None

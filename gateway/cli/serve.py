@@ -41,6 +41,7 @@ def serve(
     Example: nexus serve --init --port 8765 --data-dir /var/lib/nexus
     """
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from gateway.settings import Settings
 
@@ -57,6 +58,8 @@ def serve(
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise CliError(f"settings: {problems}", 2) from None
+    except SettingsError as error:
+        raise CliError(f'settings: {error}: lists and maps are JSON, such as ["a", "b"]', 2) from None
 
     from gateway.serve import ServeError, run
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from gateway.catalog import lifecycle as programs
 from gateway.catalog.base import Catalog, Program
@@ -36,7 +36,18 @@ from gateway.versioning import shown_id, versioning_of
 log = logging.getLogger("nexus.lifecycle")
 
 T = TypeVar("T")
-Move = tuple[str, str | None, Due]
+
+
+class Move(NamedTuple):
+    """A version that is to be moved."""
+
+    key: str
+    version_id: str
+    replaced: bool
+    """Whether it is a former version; else the one that the key shows."""
+    due: Due
+
+
 """A key, the version of it (None: what it shows), and the transition that is due."""
 
 PAGE = 4000
@@ -132,7 +143,7 @@ class Visit:
             if due is not None and expires:
                 expired.append((row, due.rule))
             if move is not None:
-                moves.append((row.facts.key, None, move))
+                moves.append(Move(row.facts.key, row.version_id, False, move))
         return expired, moves
 
     async def _act_on_shown(self, expired: Sequence[tuple[Shown, Rule]], moves: Sequence[Move]) -> None:
@@ -166,7 +177,9 @@ class Visit:
 
     async def _act_on_replaced(self, found: Verdicts) -> None:
         self._noted.locked += found.locked
-        await self._move(report.MOVE_REPLACED, [(row.facts.key, row.version_id, due) for row, due in found.moves])
+        await self._move(
+            report.MOVE_REPLACED, [Move(row.facts.key, row.version_id, True, due) for row, due in found.moves]
+        )
         if self._noted.dry_run:
             self._note(report.EXPIRE_REPLACED, [_done(*each) for each in found.expired])
             self._note(report.EXPIRE_MARKER, [_done(*each) for each in found.markers])
@@ -205,22 +218,22 @@ class Visit:
     async def _move(self, action: str, moves: Iterable[Move]) -> None:
         slots = asyncio.Semaphore(MOVING)
 
-        async def move(key: str, version_id: str | None, due: Due) -> None:
+        async def carry_out(move: Move) -> None:
             async with slots:
-                done = await self._move_one(key, version_id, due)
+                done = await self._move_one(move)
             if done is not None:
-                self._note(action, [done], due.storage_class)
+                self._note(action, [done], move.due.storage_class)
 
-        await asyncio.gather(*(move(*each) for each in moves))
+        await asyncio.gather(*map(carry_out, moves))
 
-    async def _move_one(self, key: str, version_id: str | None, due: Due) -> Done | None:
-        target = due.storage_class
+    async def _move_one(self, move: Move) -> Done | None:
+        key, target = move.key, move.due.storage_class
         if target in self._stuck or not self._takes(key, target):
             return None
         try:
             if self._noted.dry_run:
-                return Done(key, version_id or "", due.rule.id)
-            moved = await self._mover.move(self._current, key, version_id, target)
+                return Done(key, move.version_id, move.due.rule.id)
+            moved = await self._mover.move(self._current, key, move.version_id if move.replaced else None, target)
         except StorageFull as error:
             self._give_up(target, error)
             return None

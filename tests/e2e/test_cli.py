@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -299,3 +300,32 @@ def test_buckets_may_be_named_as_the_door(server: Server, s3: BaseClient) -> Non
     who = httpx.get(f"{server.url}/api/auth/whoami", headers={"Authorization": f"Bearer {server.admin.api_key}"})
     assert who.json()["is_admin"] is True
     assert httpx.get(f"{server.url}/api/auth/whoami").status_code == 401
+
+
+def test_mistakes_are_told_in_a_line(server: Server) -> None:
+    for arguments, environment, told in (
+        (("gc", "--data-dir", str(server.data_dir)), {}, "a server is running on it"),
+        (("fsck", "--data-dir", str(server.data_dir)), {}, "a server is running on it"),
+        (("ls",), {"NEXUS_URL": "localhost:1", "NEXUS_API_KEY": server.admin.api_key}, "starts with http://"),
+        (("serve",), {"NEXUS_WEBSITE_DOMAINS": "web.example.com"}, "lists and maps are JSON"),
+    ):
+        done = nexus(*arguments, environment=environment)
+        assert done.returncode in (1, 2) and told in done.stderr, done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_no_key_is_made_for_a_name_that_nobody_has(server: Server) -> None:
+    done = server.run("admin", "create-user-key", "nobody-by-that-name")
+    assert done.returncode == 1 and "nobody-by-that-name" in done.stderr and not done.stdout
+    assert "nobody-by-that-name" not in [user["id"] for user in server.nexus("admin", "list-users")]
+
+
+def test_fsck_tells_of_stores_that_are_not_mounted(new_server: Callable[..., Server], tmp_path: Path) -> None:
+    server = new_server()
+    server.mount("/away", tmp_path / "away")
+    with closing(server.s3()) as s3:
+        s3.put_object(Bucket="away", Key="key", Body=b"x")
+    assert server.nexus("fsck")["unmounted"] == 0
+    server.unmount("/away")
+    assert server.nexus("fsck")["unmounted"] == 1
+    assert "1 more blobs lie in stores that are not mounted" in server.run("fsck").stdout

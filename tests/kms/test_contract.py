@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -77,8 +78,6 @@ class TestVault(KmsContract):
 
 
 class TestAws(KmsContract):
-    key = "alias/payroll"
-
     @pytest.fixture
     def url(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
@@ -92,10 +91,10 @@ class TestAws(KmsContract):
     async def kms(self, url: str) -> AsyncIterator[Kms]:
         client = boto3.client("kms", endpoint_url=url, region_name=REGION)
         key = client.create_key()["KeyMetadata"]["KeyId"]
+        self.key = f"alias/{uuid.uuid4().hex}"  # what moto keeps is of the whole process
         client.create_alias(AliasName=self.key, TargetKeyId=key)
         kms = AwsKms(REGION, url)
         yield kms
-        client.delete_alias(AliasName=self.key)
         client.close()
         await kms.close()
 
