@@ -59,10 +59,6 @@ class Users:
             raise UserNotFound(user_id)
         return user
 
-    async def has_tenant(self, tenant: str) -> bool:
-        """Whether there is a tenant of that name: there is once it had a user."""
-        return await self._catalog.read(verbs.has_tenant, tenant)
-
     async def list_users(self) -> list[User]:
         return await self._catalog.scan(verbs.list_users)
 

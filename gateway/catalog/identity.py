@@ -48,10 +48,6 @@ def create_user(user: User) -> Program[User]:
     return user
 
 
-def has_tenant(tenant: str) -> Program[bool]:
-    return bool((yield "SELECT 1 FROM tenants WHERE id = ?", (tenant,)))
-
-
 def find_user(user_id: str) -> Program[User | None]:
     rows = yield f"SELECT {_USER} FROM users WHERE id = ?", (user_id,)
     return _user(rows[0]) if rows else None
