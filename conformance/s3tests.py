@@ -108,7 +108,8 @@ CONTRADICTING = {
     ),
     **dict.fromkeys(
         ("test_encryption_sse_c_other_key", "test_encryption_sse_c_multipart_bad_download"),
-        "expects 400 for another key than the object's; AWS verifies that the key matches and answers 403 AccessDenied:"
+        "expects 400 for another key than the object's; AWS verifies that the key matches, and was recorded to answer"
+        " 403 AccessDenied where it does not (its page names no status):"
         " https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-s3-c-encryption.html",
     ),
     **dict.fromkeys(
