@@ -24,6 +24,7 @@ PRESENT = (
     " lock_mode, lock_until, legal_hold"
 )
 _PRESENT = f"SELECT {PRESENT} FROM objects WHERE bucket_id = ? AND key = ?"
+_PLACED = "etag, store_id, scope, digest, manifest_id"
 _WRITTEN = (
     "store_id, scope, size, digest, manifest_id, etag, modified_at, owner_id, content_type, headers, metadata,"
     " storage_class, tags, checksum_algorithm, checksum_value, checksum_type, version, parts, acl, version_id,"
@@ -224,13 +225,14 @@ def copy_object(new: NewObject, source: ObjectInfo, seen: int) -> Program[Object
     """
     where = (source.bucket_id, source.key.encode(), source.version)
     found = yield (
-        "SELECT etag, digest, manifest_id FROM objects WHERE bucket_id = ?1 AND key = ?2 AND version = ?3"
-        " UNION ALL SELECT etag, digest, manifest_id FROM versions WHERE bucket_id = ?1 AND key = ?2 AND version = ?3",
+        f"SELECT {_PLACED} FROM objects WHERE bucket_id = ?1 AND key = ?2 AND version = ?3"
+        f" UNION ALL SELECT {_PLACED} FROM versions WHERE bucket_id = ?1 AND key = ?2 AND version = ?3",
         where,
     )
     content = source.content
     digest = bytes.fromhex(content.digest) if content.digest else None
-    if not found or found[0] != (source.etag, digest, content.manifest_id):
+    # Where it lies is part of it: a digest stays when an object moves, the bytes at the former place do not.
+    if not found or found[0] != (source.etag, content.store_id, content.scope, digest, content.manifest_id):
         raise Conflict("the source changed while it was copied")
     yield from check_generation(seen)
     return (yield from name_object(new))

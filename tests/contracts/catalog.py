@@ -18,6 +18,7 @@ from gateway.errors import (
     BucketExists,
     BucketNotEmpty,
     BucketNotFound,
+    Conflict,
     MountExists,
     MountsChanged,
     ObjectNotFound,
@@ -196,6 +197,21 @@ class CatalogContract:
         while not await catalog.write(blobs.dissolve_manifest, manifest, 1):
             pass
         assert await world.garbage() == sorted([digest("aaaa"), digest("bb")])
+
+    async def test_a_copy_of_what_lies_elsewhere_by_now_is_refused(self, world: World) -> None:
+        """Moved or written anew, it may have the same digest; the bytes where it was seen may be collected."""
+        catalog = world.catalog
+        await world.put("key", "text")
+        source = await catalog.read(objects.find_object, world.bucket.id, "key")
+        assert source is not None
+        seen = await world.seen()
+        await catalog.write(objects.delete_object, world.bucket, Removal("key"), 2000, seen.generation)
+        elsewhere = replace(world.new("key", "text"), content=Content(1, "another", 4))
+        again = await catalog.write(objects.put_object, elsewhere, world.blocks("text"), seen)
+        assert (again.version, again.etag, again.content.digest) == (source.version, source.etag, source.content.digest)
+        with pytest.raises(Conflict):
+            new = replace(world.new("copy"), content=source.content)
+            await catalog.write(objects.copy_object, new, source, seen.generation)
 
     async def test_complete_and_abort_have_one_winner(self, world: World) -> None:
         catalog, generation = world.catalog, (await world.seen()).generation
