@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from gateway.auth.sigv4 import IN_HEADER, IN_QUERY
 from gateway.lifecycle import report
@@ -64,10 +64,10 @@ _OPERATIONS: Mapping[str, str] = {
 _NAME = re.compile(r"(?:Get|Put|Delete|Head|List|Create)(?:Bucket(?=[A-Z]))?(?P<resource>[A-Z].*)")
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ESCAPED = re.compile(r'["\x00-\x1f\x7f]')
+_PARAMETER = re.compile(r"(?:^|(?<=[?&]))([^=&?]*)=[^&]*")
 _SECRET = re.compile(
-    r"(?i)((?:^|[?&])(?:X-Amz-Signature|X-Amz-Security-Token|Signature"
-    r"|X-Amz-(?:Copy-Source-)?Server-Side-Encryption-Customer-Key)=)[^&]*"
-)
+    r"(?i)X-Amz-Signature|X-Amz-Security-Token|Signature|X-Amz-(?:Copy-Source-)?Server-Side-Encryption-Customer-Key"
+).fullmatch
 _SIGNATURES = {"AWS4-HMAC-SHA256": "SigV4", "AWS": "SigV2"}
 _AUTHENTICATION = {IN_HEADER: "AuthHeader", IN_QUERY: "QueryString"}
 NONE = "-"
@@ -75,7 +75,12 @@ NONE = "-"
 
 def without_secrets(uri: str) -> str:
     """A request line without the values in its query that let others in, or that open what is encrypted."""
-    return _SECRET.sub(r"\1REDACTED", uri)
+    return _PARAMETER.sub(_redacted, uri)
+
+
+def _redacted(parameter: re.Match[str]) -> str:
+    name = parameter[1]  # as it was sent: a hyphen of it may be escaped
+    return f"{name}=REDACTED" if _SECRET(unquote(name)) else parameter[0]
 
 
 def operation_name(method: str, operation: str, has_key: bool) -> str:

@@ -50,6 +50,7 @@ def test_secrets_in_queries_are_not_written_down() -> None:
     shown = without_secrets(uri)
     assert not {"s1", "s2", "s3"} & set(shown.replace("&", "=").replace(" ", "=").split("="))
     assert "&a=b&" in shown and f"{customer}-MD5=m&" in shown
+    assert "s4" not in without_secrets(f"GET /b/k?{customer.replace('-', '%2D')}=s4 HTTP/1.1"), "names are decoded too"
 
 
 def test_every_operation_has_a_name_without_spaces() -> None:
