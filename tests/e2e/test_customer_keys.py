@@ -59,6 +59,20 @@ def test_only_the_key_reads(s3: BaseClient, bucket: str, size: int) -> None:
     s3.delete_object(Bucket=bucket, Key="k")  # needs no key
 
 
+@pytest.mark.parametrize("more", [{}, {"PartNumber": 1}], ids=["whole", "part"])
+@pytest.mark.parametrize(("key", "status"), [({}, 400), (OTHER, 403)], ids=["without", "wrong"])
+def test_conditions_tell_nothing_to_who_has_not_the_key(
+    s3: BaseClient, bucket: str, key: dict[str, str], status: int, more: dict[str, int]
+) -> None:
+    etag = s3.put_object(Bucket=bucket, Key="k", Body=b"x", **ONE)["ETag"]
+    for condition in ({"IfNoneMatch": etag}, {"IfMatch": '"another"'}):
+        for read in (s3.get_object, s3.head_object):
+            with pytest.raises(ClientError) as caught:
+                read(Bucket=bucket, Key="k", **condition, **more, **key)
+            answer = caught.value.response["ResponseMetadata"]
+            assert answer["HTTPStatusCode"] == status and "etag" not in answer["HTTPHeaders"]
+
+
 def test_a_key_for_what_is_not_encrypted_with_one_is_refused(s3: BaseClient, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="plain", Body=b"x")
     s3.put_object(Bucket=bucket, Key="sse-s3", Body=b"x", ServerSideEncryption="AES256")

@@ -195,24 +195,24 @@ async def _look(
     """The object that a GET or HEAD means, the span it wants, the key it brings and the headers it gets."""
     name, key = members["Bucket"], members["Key"]
     bucket, info = await open_object(call, action, name, key, members["ExpectedBucketOwner"], members["VersionId"])
-    if members["PartNumber"] is None:  # else whether there is such a part is told first
-        customer = reader_key(call, info, members)
+    span = ByteRange(0, info.content.size)
+    checked = (members["ChecksumMode"] or "").upper() == "ENABLED"
+    part: dict[str, Any] = {}
+    if members["PartNumber"] is not None:
+        if members["Range"] is not None:
+            raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
+        # Whether there is such a part is told before the key is asked for; nothing else is.
+        span = await _part_span(call, info, members["PartNumber"], part, checked)
+    customer = reader_key(call, info, members)
     conditions = read_conditions(
         members["IfMatch"], members["IfNoneMatch"], members["IfModifiedSince"], members["IfUnmodifiedSince"]
     )
     check_read(conditions, info.etag, info.modified_at)
-    result = object_members(bucket, info)
+    result = object_members(bucket, info) | part
     if bucket.configs and members["VersionId"] is None:
         result.update(expiration_member(bucket, info))
-    span = ByteRange(0, info.content.size)
     wanted = parse_range(members["Range"]) if members["Range"] is not None else None
-    checked = (members["ChecksumMode"] or "").upper() == "ENABLED"
-    if members["PartNumber"] is not None:
-        if members["Range"] is not None:
-            raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
-        span = await _part_span(call, info, members["PartNumber"], result, checked)
-        customer = reader_key(call, info, members)
-    elif wanted is not None:
+    if wanted is not None:
         found = resolve_range(wanted, info.content.size)
         if found is None:
             raise RangeNotSatisfiable(wanted.header, info.content.size)
