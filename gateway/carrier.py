@@ -41,6 +41,12 @@ class Carrier:
             raise
         return Stored(store, scope, source.size, blocks, b"", Checksum("", ""), epoch)
 
+    async def renew(self, stored: Stored) -> None:
+        """After a claim was lost: a rotation may have retired the keys that wrap what was carried."""
+        for at, block in enumerate(stored.blocks):
+            if block.seal is not None and block.seal.key is not None:
+                stored.blocks[at] = block._replace(seal=await self._keys.renewed(block.seal, stored.scope))
+
     async def _block(self, scope: str, block: Block, origin: OpenStore, store: OpenStore, target: str) -> Block:
         if block.seal is None:
             raise ContentUnavailable("no key is recorded for an encrypted blob")

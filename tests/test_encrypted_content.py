@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from backends.base import BlobName, ByteRange
 from gateway.app import open_core
 from gateway.bodies import Checks
+from gateway.bucket_configs import LIFECYCLE
 from gateway.catalog.objects import Removal
 from gateway.core import Core
 from gateway.encryption import BY_SERVER, SSE_C, SSE_KMS, CustomerKey, Encryption, Wanted
 from gateway.errors import ContentUnavailable, CustomerKeyNeeded, Overloaded
+from gateway.lifecycle.rules import Filter, Lifecycle, Rule, Transition, When
 from gateway.settings import Settings
 from gateway.types import Attributes, Bucket, ObjectInfo, Principal
 from tests.test_content import Body
@@ -140,6 +142,24 @@ async def test_a_rotation_between_storing_and_naming_loses_no_key(core: Core, bu
     assert not await core.encryption.begin_rotation()
     await core.encryption.rewrap(10, 0)
     assert [count for key, count in await core.encryption.ring() if key.retired_at is not None] == []
+    for name, content in contents.items():
+        assert await get(core, bucket, name) == content
+
+
+async def test_a_rotation_while_objects_move_holds_up_none(core: Core, bucket: Bucket, tmp_path: Path) -> None:
+    await core.mounts.add("/cold", "local", {"data_dir": str(tmp_path / "cold")}, owner=ADMIN)
+    await core.mounts.bind_class("COLD", "/cold")
+    rule = Rule("r", True, Filter(), transitions=(Transition("COLD", When(days=1)),))
+    await core.buckets.set_config(bucket, LIFECYCLE, Lifecycle((rule,)).dump())
+    contents = {f"k{number}": os.urandom(2 * BLOCK) for number in range(40)}
+    for name, content in contents.items():
+        await put(core, bucket, name, content)
+    moving = asyncio.ensure_future(core.lifecycle.run(at=2**42))
+    while not moving.done():
+        assert not await core.encryption.begin_rotation()
+        await core.encryption.rewrap(10, 3600)
+    report = await moving
+    assert report.problems == [] and report.counts == {"Transition": 40}
     for name, content in contents.items():
         assert await get(core, bucket, name) == content
 

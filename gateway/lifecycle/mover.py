@@ -118,4 +118,5 @@ class Mover:
                 continue
             except ClaimLost:
                 await self._content.reclaim(stored)
+                await self._carrier.renew(stored)
         raise Overloaded("the configuration keeps changing")
