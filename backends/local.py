@@ -122,6 +122,8 @@ class LocalStore:
         try:
             if target.stat().st_size == size:
                 os.unlink(staged)
+                if self._fsync:  # whoever renamed it may not have come to that
+                    _sync_directory(target.parent)
                 return
         except FileNotFoundError:
             pass

@@ -71,6 +71,9 @@ async def test_files_are_synced_before_they_are_named(
     assert calls[0] == "fdatasync"
     assert calls[-2:] == ["rename", "fsync"]
     assert path_of(tmp_path / "store", content).stat().st_mode & 0o077 == 0
+    calls.clear()
+    await store.put(name_of(content), content)
+    assert calls == ["fsync"], "who renamed it may not have come to that"
 
 
 async def test_a_failed_sync_is_a_lost_write(
