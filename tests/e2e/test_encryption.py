@@ -288,3 +288,19 @@ def test_versions_keep_their_own_encryption(s3: BaseClient) -> None:
     s3.delete_object(Bucket=bucket, Key="k", VersionId=plain)
     latest = s3.get_object(Bucket=bucket, Key="k")
     assert latest["ServerSideEncryption"] == "AES256" and body(latest) == b"first"
+
+
+def test_a_copy_onto_itself_takes_an_encryption_off_or_puts_the_default_on(s3: BaseClient, bucket: str) -> None:
+    here: dict[str, Any] = {"Bucket": bucket, "Key": "k"}
+    for source in ({"ServerSideEncryption": "AES256"}, {"ServerSideEncryption": "aws:kms"}):
+        s3.put_object(**here, Body=b"content", **source)
+        assert "ServerSideEncryption" not in s3.copy_object(**here, CopySource=here)
+        assert "ServerSideEncryption" not in s3.head_object(**here)
+        with refused("InvalidRequest", 400):  # nothing would change any more
+            s3.copy_object(**here, CopySource=here)
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    assert s3.copy_object(**here, CopySource=here)["ServerSideEncryption"] == "AES256"
+    with refused("InvalidRequest", 400):
+        s3.copy_object(**here, CopySource=here)
+    assert body(s3.get_object(**here)) == b"content"

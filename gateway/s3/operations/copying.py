@@ -113,13 +113,8 @@ async def copy_object(
     lock = await new_object_lock(call, bucket, members, whole=False)
     wanted = wanted_encryption(call, bucket, members)
     read_with = source_key(source.info, members)
-    # A version copied onto its own key is an old one brought back.
-    if (
-        (source.bucket.id, source.info.key) == (bucket.id, Key)
-        and source.version_id is None
-        and not (replace_metadata or replace_tags or StorageClass or WebsiteRedirectLocation or ChecksumAlgorithm)
-        and all(members[name] is None for name in TOLD)
-    ):
+    replaces = replace_metadata or replace_tags or StorageClass or WebsiteRedirectLocation or ChecksumAlgorithm
+    if not replaces and _stays_as_it_is(call, bucket, source, members):
         raise InvalidRequest(
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
             "object's metadata, storage class, website redirect location or encryption attributes."
@@ -157,6 +152,18 @@ async def copy_object(
         **expiration_member(bucket, info),
         **encryption_members(info.encryption, wanted.customer if wanted else None, context=True),
     }
+
+
+def _stays_as_it_is(call: Call, bucket: Bucket, source: Source, members: dict[str, Any]) -> bool:
+    """Whether a copy that replaces nothing else is one onto itself, encrypted as before."""
+    if (source.bucket.id, source.info.key) != (bucket.id, members["Key"]):
+        return False
+    if source.version_id is not None:  # an old version brought back
+        return False
+    if any(members[name] is not None for name in TOLD):
+        return False
+    default, present = call.core.encryption.default_for(bucket), source.info.encryption
+    return (default.encryption.kind if default else None) == (present.kind if present else None)
 
 
 def _check_annotations(directive: str | None) -> None:
