@@ -5,6 +5,7 @@ A handler is the far end of the boto3 call of the same name: its keyword paramet
 
 from gateway.s3.operations import (
     acls,
+    attributes,
     bucket_encryption,
     buckets,
     copying,
@@ -25,6 +26,7 @@ from gateway.s3.operations import (
 
 __all__ = [
     "acls",
+    "attributes",
     "bucket_encryption",
     "buckets",
     "copying",
