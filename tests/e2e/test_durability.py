@@ -7,13 +7,17 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import httpx
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.e2e.harness import Server, keys_of, nexus
+from tests.e2e.rpc import Rpc
 
 ROUNDS = 4
 THREADS = 8
@@ -86,10 +90,11 @@ class Writer:
 
 
 def load(server: Server, writers: list[Writer], seconds: float) -> None:
-    """Write until the server is killed."""
+    """Write, and rotate keys, until the server is killed."""
     stop = threading.Event()
     client = server.s3(connect_timeout=2, read_timeout=5)
     threads = [threading.Thread(target=writer.run, args=(client, stop)) for writer in writers]
+    threads.append(threading.Thread(target=rotate, args=(server, stop)))
     for thread in threads:
         thread.start()
     time.sleep(seconds)
@@ -120,11 +125,40 @@ def read(client: BaseClient, key: str) -> bytes | None:
         return None
 
 
-@pytest.mark.parametrize(("workers", "encryption"), [(1, "none"), (2, "none"), (2, "sse-s3")])
-def test_killed_under_load(new_server: Callable[..., Server], workers: int, encryption: str) -> None:
+def rotate(server: Server, stop: threading.Event) -> None:
+    """Put new encryption keys in use, again and again, until the server is killed."""
+    rpc = Rpc(server)
+    with suppress(httpx.HTTPError):
+        while not stop.is_set():
+            rpc("encryption_rotate")
+    rpc.close()
+
+
+def move_all(server: Server, store: Path) -> None:
+    """Have the rules move every object to another store soon after it was written."""
+    server.mount("/cold", store)
+    server.nexus("storage-classes", "set", "COLD", "/cold")
+    move = {"Days": 1, "StorageClass": "COLD"}
+    rules = [{"ID": "cold", "Status": "Enabled", "Filter": {}, "Transitions": [move]}]
+    client = server.s3()
+    client.put_bucket_lifecycle_configuration(Bucket="workspace", LifecycleConfiguration={"Rules": rules})
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("workers", "encryption", "moving"),
+    [(1, "none", False), (2, "none", False), (2, "sse-s3", False), (2, "sse-s3", True)],
+)
+def test_killed_under_load(
+    new_server: Callable[..., Server], tmp_path: Path, workers: int, encryption: str, moving: bool
+) -> None:
     # The collector runs all the time and spares nothing, so kills hit it too.
     settings = {"NEXUS_GC_INTERVAL": "0.2", "NEXUS_GC_GRACE": "0", "NEXUS_DEFAULT_ENCRYPTION": encryption}
+    if moving:
+        settings |= {"NEXUS_LIFECYCLE_INTERVAL": "0.3", "NEXUS_LIFECYCLE_DAY_SECONDS": "0.2"}
     server = new_server("--workers", str(workers), **settings)
+    if moving:
+        move_all(server, tmp_path / "cold")
     writers = [Writer(f"w{number}", random.Random(1000 * workers + number)) for number in range(THREADS)]
     moments = random.Random(workers)
     for _ in range(ROUNDS // 2):
@@ -136,6 +170,8 @@ def test_killed_under_load(new_server: Callable[..., Server], workers: int, encr
         client = server.s3()
         check(client, writers)
         client.close()
+    if moving:
+        assert "COLD" in {each["StorageClass"] for each in server.s3().list_objects_v2(Bucket="workspace")["Contents"]}
     assert all(writer.done > 5 for writer in writers)
     for command in (("gc", "--grace", "0"), ("fsck", "--rehash")):
         done = server.run(*command)
