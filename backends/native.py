@@ -61,7 +61,7 @@ class NativePage:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must be under a key for a write to happen: nothing (``absent``), one ``state``, or, with neither, anything."""
+    """What must be under a key for a write: nothing (``absent``), one ``state``, or, with neither, anything."""
 
     absent: bool = False
     state: str | None = None
