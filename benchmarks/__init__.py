@@ -1,0 +1,1 @@
+"""How fast the gateway is, beside its rivals, on one machine: ``python -m benchmarks``."""
