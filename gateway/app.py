@@ -15,12 +15,14 @@ from backends.registry import identity as store_identity
 from backends.registry import kinds as store_kinds
 from backends.registry import mask as store_mask
 from backends.registry import open_store
+from gateway.audit.log import AuditLog
 from gateway.auth.credentials import MasterKey, load_master_key
 from gateway.auth.keyring import KeyRing
 from gateway.auth.sigv4 import Verifier
 from gateway.buckets import Buckets
 from gateway.carrier import Carrier
 from gateway.catalog.base import Catalog
+from gateway.catalog.companions import Accompanied
 from gateway.catalog.sqlite import SqliteCatalog
 from gateway.checker import Checker
 from gateway.collector import Collector, run_forever
@@ -96,7 +98,9 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
     data_dir = Path(settings.data_dir)
     await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True, mode=0o700)
     master_key = load_master_key(settings.master_key_text(), data_dir / MASTER_KEY_FILE)
-    catalog = SqliteCatalog(data_dir / CATALOG_FILE, fsync=settings.durability == "fsync")
+    catalog = Accompanied(SqliteCatalog(data_dir / CATALOG_FILE, fsync=settings.durability == "fsync"))
+    declared = [kind.secret for kind in store_kinds().values()]
+    audit = AuditLog(catalog, master_key, secret=frozenset().union(*declared))
     factory = _store_factory(settings, master_key)
     generation = Generation(catalog)
     names = Names(
@@ -132,6 +136,7 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
         ownership=settings.default_ownership,
     )
     try:
+        await audit.open()
         yield Core(
             settings=settings,
             catalog=catalog,
@@ -154,6 +159,7 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
             ),
             checker=Checker(catalog, names),
             encryption=keys,
+            audit=audit,
             local_kms=kms if isinstance(kms, LocalKms) else None,
         )
     finally:

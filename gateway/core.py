@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.audit.log import AuditLog
 from gateway.auth.keyring import KeyRing
 from gateway.buckets import Buckets
 from gateway.catalog.base import Catalog
@@ -42,6 +43,7 @@ class Core:
     lifecycle: LifecycleWorker
     checker: Checker
     encryption: EncryptionKeys
+    audit: AuditLog
     local_kms: LocalKms | None
     """The key management service that is built in, where it is the one in use."""
 

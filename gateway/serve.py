@@ -99,10 +99,12 @@ def hold(data_dir: Path, *, alone: bool) -> Iterator[None]:
 def set_up(settings: Settings, admin_id: str = ADMIN) -> None:
     """Make the admin, the first mounts and the bucket, and print the key: the only time that it is shown."""
     from gateway.app import open_core
+    from gateway.audit.deeds import by_machine, judged
     from gateway.types import Principal
 
     async def make() -> tuple[str, str, str]:
-        async with open_core(settings) as core:
+        deed = by_machine("init", admin_id)
+        async with open_core(settings) as core, core.audit.recording(deed, judged):
             admin = await core.users.create_user(admin_id, "Administrator", is_admin=True)
             owner = Principal(admin.id, admin.display_name, admin.canonical_id, admin.tenant, True, "")
             store = {"data_dir": str(settings.data_dir / "store")}

@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli.client import CliError
 
-from . import admin, encryption, files, lifecycle, maintenance, mounts, serve
+from . import admin, audit, encryption, files, lifecycle, maintenance, mounts, serve
 
 app = typer.Typer(
     name="nexus",
@@ -25,6 +25,7 @@ app.add_typer(mounts.app, name="mounts")
 app.add_typer(lifecycle.app, name="lifecycle")
 app.add_typer(lifecycle.classes, name="storage-classes")
 app.add_typer(encryption.app, name="encryption")
+app.add_typer(audit.app, name="audit")
 command: Callable[..., None]
 for command in (files.ls, files.cp, files.cat, files.rm, files.stat, files.mkdir):
     app.command()(command)

@@ -93,12 +93,12 @@ def print_json(value: Any) -> None:
     print()
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, heading: bool = True) -> None:
     """A plain table; every cell is shown whole, so that its output can be cut and grepped."""
     texts = [[_cell(cell) for cell in row] for row in rows]
     widths = [max(len(line[index]) for line in [list(columns), *texts]) for index in range(len(columns))]
-    for line in [list(columns), *texts]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for line in [list(columns), *texts][0 if heading else 1 :]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip(), flush=True)
 
 
 def _cell(value: Any) -> str:

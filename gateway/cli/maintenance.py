@@ -58,7 +58,7 @@ def gc(
     Example: nexus gc --grace 3600
     """
     if data_dir is not None:
-        report = _offline(data_dir, lambda core: _gc(core, grace))
+        report = _offline(data_dir, "gc", lambda core: _gc(core, grace))
     else:
         report = server(url, api_key).call("gc", grace_seconds=grace)
     if as_json:
@@ -91,7 +91,7 @@ def fsck(
     Example: nexus fsck --rehash
     """
     if data_dir is not None:
-        report = _offline(data_dir, lambda core: _fsck(core, rehash))
+        report = _offline(data_dir, "fsck", lambda core: _fsck(core, rehash))
     else:
         report = server(url, api_key).call("fsck", rehash=rehash)
     if as_json:
@@ -111,9 +111,10 @@ async def _fsck(core: Core, rehash: bool) -> dict[str, Any]:
     return {**asdict(report), "exit_code": report.exit_code}
 
 
-def _offline(data_dir: Path, work: Callable[[Core], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+def _offline(data_dir: Path, action: str, work: Callable[[Core], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
     """Run something on a data directory that no server holds."""
     from gateway.app import CATALOG_FILE, open_core
+    from gateway.audit.deeds import by_machine, judged
     from gateway.errors import GatewayError
     from gateway.serve import hold
     from gateway.settings import Settings
@@ -122,7 +123,7 @@ def _offline(data_dir: Path, work: Callable[[Core], Awaitable[dict[str, Any]]]) 
         raise CliError(f"{data_dir} is not a data directory: it has no {CATALOG_FILE}", USAGE)
 
     async def run() -> dict[str, Any]:
-        async with open_core(Settings(data_dir=data_dir)) as core:
+        async with open_core(Settings(data_dir=data_dir)) as core, core.audit.recording(by_machine(action), judged):
             return await work(core)
 
     try:

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.core import Core
 from gateway.errors import BadRequest, UserNotFound
 from gateway.identity import DEFAULT_TENANT
-from gateway.rpc.methods import method, require_admin
+from gateway.rpc.methods import method
 from gateway.rpc.values import iso
 from gateway.types import ApiKey, Principal, User
 
@@ -28,27 +28,23 @@ async def admin_create_user(
     tenant_id: str = DEFAULT_TENANT,
     is_admin: bool = False,
 ) -> dict[str, Any]:
-    require_admin(principal)
     return _user(await core.users.create_user(user_id, name, email, tenant_id, is_admin))
 
 
-@method
+@method(reads=True)
 async def admin_list_users(core: Core, principal: Principal) -> dict[str, Any]:
-    require_admin(principal)
     return {"users": [_user(user) for user in await core.users.list_users()]}
 
 
-@method
+@method(reads=True)
 async def admin_get_user(core: Core, principal: Principal, *, user_id: str) -> dict[str, Any]:
     """A user, with its keys."""
-    require_admin(principal)
     user = await core.users.get_user(user_id)
     return {**_user(user), "keys": [_key(key, user) for key in await core.users.list_keys(user_id)]}
 
 
 @method
 async def admin_delete_user(core: Core, principal: Principal, *, user_id: str) -> dict[str, Any]:
-    require_admin(principal)
     await core.users.delete_user(user_id)
     return {"success": True, "user_id": user_id}
 
@@ -69,7 +65,6 @@ async def admin_create_key(
     prefixes: list[str] | None = None,
 ) -> dict[str, Any]:
     """Mint a key: the only answer that shows it. A user that is not there is made, as Nexus clients expect."""
-    require_admin(principal)
     _check_subject(subject_type, subject_id, user_id)
     expires_at = _expiry(expires_days)
     user = await _user_for(core, user_id, name, tenant_id, is_admin)
@@ -116,7 +111,7 @@ async def _user_for(core: Core, user_id: str, name: str, tenant: str, is_admin: 
     return user
 
 
-@method
+@method(reads=True)
 async def admin_list_keys(
     core: Core,
     principal: Principal,
@@ -130,7 +125,6 @@ async def admin_list_keys(
     offset: int = 0,
 ) -> dict[str, Any]:
     """Keys by their age, at most ``limit``; ``total`` counts all that match."""
-    require_admin(principal)
     if limit < 1 or offset < 0:
         raise BadRequest("limit is at least 1 and offset not negative", "limit", str(limit))
     users = {user.id: user for user in await core.users.list_users()}
@@ -146,16 +140,14 @@ async def admin_list_keys(
     return {"keys": found[offset : offset + limit], "total": len(found)}
 
 
-@method
+@method(reads=True)
 async def admin_get_key(core: Core, principal: Principal, *, key_id: str) -> dict[str, Any]:
-    require_admin(principal)
     key = await core.users.get_key(key_id)
     return _key(key, await core.users.get_user(key.user_id))
 
 
 @method
 async def admin_revoke_key(core: Core, principal: Principal, *, key_id: str) -> dict[str, Any]:
-    require_admin(principal)
     await core.users.revoke_key(key_id)
     return {"success": True, "key_id": key_id}
 
@@ -171,7 +163,6 @@ async def admin_update_key(
     name: str | None = None,
 ) -> dict[str, Any]:
     """Change a key: its expiry from now on, its name, and whether its user is an admin."""
-    require_admin(principal)
     await core.users.update_key(key_id, _expiry(expires_days), is_admin, name)
     return await admin_get_key(core, principal, key_id=key_id)
 

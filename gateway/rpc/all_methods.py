@@ -2,6 +2,7 @@
 
 from gateway.rpc import (  # noqa: F401
     admin,
+    audit,
     directories,
     encryption,
     listing,

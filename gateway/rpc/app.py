@@ -6,15 +6,18 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from random import getrandbits
 from typing import Any
 
+from gateway.audit.deeds import Deed, by
 from gateway.core import Core
+from gateway.errors import NotAllowed
 from gateway.rpc import all_methods as _all_methods  # noqa: F401  (importing it fills the method table)
 from gateway.rpc import streams
 from gateway.rpc.body import Budget, declared_size, read_call
-from gateway.rpc.errors import ACCESS_DENIED, INTERNAL, INVALID_REQUEST, NO_METHOD, RpcError, to_rpc_error
-from gateway.rpc.methods import METHODS
+from gateway.rpc.errors import ACCESS_DENIED, FORBIDDEN, INTERNAL, INVALID_REQUEST, NO_METHOD, RpcError, to_rpc_error
+from gateway.rpc.methods import METHODS, Method, require_admin
 from gateway.rpc.parameters import check
 from gateway.rpc.tree import Facts, Tree
 from gateway.rpc.values import Message, encode
@@ -73,34 +76,36 @@ class RpcDoor:
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         name, principal, start = f"stream.{scope['method']}", None, time.perf_counter()
+        facts = _facts(scope)
         try:
             principal = await self._principal(scope)
             if principal is None:
                 raise RpcError(ACCESS_DENIED, "a valid API key is needed")
-            tree = Tree(self._core, principal, _facts(scope))
+            tree = Tree(self._core, principal, facts)
             path = streams.path_of(scope["raw_path"], STREAMS)
             if scope["method"] == "PUT":
                 message = await encode({"result": await streams.write(tree, path, dict(scope["headers"]), receive)})
                 await _send(receive, send, 200, message)
-                _note(name, principal, None, message.length, start)
+                _note(name, principal, None, message.length, start, facts)
                 return
             status, headers, opened = await streams.read(tree, path, dict(scope["headers"]))
         except Exception as error:
             told = _told(name, error)
             message = await encode({"error": told})
             await _send(receive, send, streams.STATUSES.get(told["code"], 500), message)
-            _note(name, principal, told, message.length, start)
+            _note(name, principal, told, message.length, start, facts)
             return
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if isinstance(opened.body, bytes):
             await send({"type": "http.response.body", "body": opened.body})
         else:
             await stream(receive, send, opened.body)
-        _note(name, principal, None, opened.span.stop - opened.span.start, start)
+        _note(name, principal, None, opened.span.stop - opened.span.start, start, facts)
 
     async def _call(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         call_id: Any = None
         principal, told, start = None, None, time.perf_counter()
+        facts = _facts(scope)
         try:
             principal = await self._principal(scope)
             if principal is None:
@@ -109,23 +114,33 @@ class RpcDoor:
             async with self._budget.take(limit):
                 call = await read_call(receive, limit)
                 call_id = _id_of(call)
-                result = await _run(name, call, Tree(self._core, principal, _facts(scope)))
+                result = await _run(name, call, Tree(self._core, principal, facts))
                 del call
             message = await encode({"jsonrpc": "2.0", "id": call_id, "result": result})
         except Exception as error:
             told = _told(name, error)
             message = await encode({"jsonrpc": "2.0", "id": call_id, "error": told})
         await _send(receive, send, 200, message)
-        _note(name, principal, told, message.length, start)
+        _note(name, principal, told, message.length, start, facts)
 
 
-def _note(name: str, principal: Principal | None, told: dict[str, Any] | None, size: int, start: float) -> None:
+def _note(
+    name: str, principal: Principal | None, told: dict[str, Any] | None, size: int, start: float, facts: Facts
+) -> None:
     """Log a call: nothing of paths and credentials, and no name that a caller made up."""
     if log.isEnabledFor(logging.INFO):
         operation = name if name in METHODS or name in ("stream.GET", "stream.PUT") else "-"
         user, code = principal.user_id if principal else "-", told["code"] if told else "ok"
         ms = (time.perf_counter() - start) * 1000
-        log.info("operation=%s user=%s code=%s bytes=%d ms=%.2f", operation, user, code, size, ms)
+        log.info(
+            "operation=%s user=%s code=%s bytes=%d ms=%.2f request=%s",
+            operation,
+            user,
+            code,
+            size,
+            ms,
+            facts.request_id,
+        )
 
 
 async def _run(name: str, call: dict[str, Any], tree: Tree) -> Any:
@@ -135,7 +150,42 @@ async def _run(name: str, call: dict[str, Any], tree: Tree) -> Any:
     if method is None:
         raise RpcError(NO_METHOD, f"no method {name!r}")
     params = call.get("params")
-    return await method(tree, **check(method.declared, {} if params is None else params))
+    given: Any = {} if params is None else params
+    if method.for_admins:
+        try:
+            require_admin(tree.principal)
+        except NotAllowed as error:
+            await tree.core.audit.refuse(_deed(name, method, _plain(method, given), tree), error.reason)
+            raise
+    checked = check(method.declared, given)
+    if not method.audited:
+        return await method(tree, **checked)
+    async with tree.core.audit.recording(_deed(name, method, checked, tree), _judged):
+        return await method(tree, **checked)
+
+
+def _plain(method: Method, given: Any) -> dict[str, Any]:
+    """Of unchecked parameters what the method knows and is no structure."""
+    told = given.items() if isinstance(given, dict) else ()
+    return {name: value for name, value in told if name in method.declared and isinstance(value, str | int | float)}
+
+
+def _deed(name: str, method: Method, params: Mapping[str, Any], tree: Tree) -> Deed:
+    facts = tree.facts
+    target = params.get(method.target) if method.target else None
+    return by(
+        tree.principal,
+        name,
+        peer=facts.client,
+        request=facts.request_id,
+        target=None if target is None else str(target),
+        parameters=params,
+    )
+
+
+def _judged(error: Exception) -> tuple[bool, str]:
+    told = to_rpc_error(error)
+    return told.code in (FORBIDDEN, ACCESS_DENIED), told.message
 
 
 def _id_of(call: dict[str, Any]) -> Any:
@@ -155,7 +205,7 @@ def _told(name: str, error: Exception) -> dict[str, Any]:
 
 def _facts(scope: Scope) -> Facts:
     agent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), None)
-    return Facts((scope.get("client") or ("",))[0], scope.get("scheme") == "https", agent)
+    return Facts((scope.get("client") or ("",))[0], scope.get("scheme") == "https", agent, f"{getrandbits(64):016X}")
 
 
 _STATUS = {

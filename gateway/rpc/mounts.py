@@ -8,7 +8,7 @@ from typing import Any
 from gateway.core import Core
 from gateway.errors import BadMount
 from gateway.names import MountView
-from gateway.rpc.methods import method, on_tree, require_admin
+from gateway.rpc.methods import method, on_tree
 from gateway.rpc.tree import Tree
 from gateway.rpc.values import iso
 from gateway.types import Principal
@@ -26,7 +26,6 @@ async def add_mount(
     readonly: bool = False,
 ) -> str:
     """Mount a store; the mount's id is its mount point."""
-    require_admin(principal)
     config = _settings(backend_config)
     return (await core.mounts.add(mount_point, backend_type, config, priority, readonly, owner=principal)).mount_point
 
@@ -53,7 +52,6 @@ async def update_mount(
     backend_config: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Change a mount in place: its priority, whether it is read-only, settings of its store such as credentials."""
-    require_admin(principal)
     view = await core.mounts.update(
         mount_point, priority=priority, readonly=readonly, settings=_settings(backend_config)
     )
@@ -63,33 +61,29 @@ async def update_mount(
 @method
 async def remove_mount(core: Core, principal: Principal, *, mount_point: str) -> dict[str, Any]:
     """Forget a mount; its content stays in its store."""
-    require_admin(principal)
     await core.mounts.remove(mount_point)
     return {"removed": True, "directory_deleted": False, "permissions_cleaned": 0, "errors": []}
 
 
-@method
+@method(reads=True)
 async def list_mounts(core: Core, principal: Principal) -> list[dict[str, Any]]:
-    require_admin(principal)
     return [_mount(view) for view in await core.mounts.list()]
 
 
-@method
+@method(reads=True)
 async def get_mount(core: Core, principal: Principal, *, mount_point: str) -> dict[str, Any] | None:
     """The mount of exactly that point, or null."""
-    require_admin(principal)
     return next((_mount(view) for view in await core.mounts.list() if view.mount_point == mount_point), None)
 
 
-@method
+@method(reads=True)
 async def has_mount(core: Core, principal: Principal, *, mount_point: str) -> bool:
     return await get_mount(core, principal, mount_point=mount_point) is not None
 
 
-@method
+@method(reads=True)
 async def explain_mounts(core: Core, principal: Principal, *, path: str) -> list[dict[str, Any]]:
     """The mounts that cover a path; the first serves it."""
-    require_admin(principal)
     return [_mount(view) for view in await core.mounts.explain(path)]
 
 
@@ -115,7 +109,6 @@ async def save_mount(
     description: str | None = None,
 ) -> str:
     """Keep a mount to be mounted later; its id is its mount point. (Mounts themselves last without that.)"""
-    require_admin(principal)
     return await core.saved_mounts.save(
         mount_point,
         backend_type,
@@ -131,15 +124,13 @@ async def save_mount(
 @method
 async def load_mount(core: Core, principal: Principal, *, mount_point: str) -> str:
     """Mount what was saved."""
-    require_admin(principal)
     return (await core.saved_mounts.mount(mount_point, principal)).mount_point
 
 
-@method
+@method(reads=True)
 async def list_saved_mounts(
     core: Core, principal: Principal, *, owner_user_id: str | None = None, tenant_id: str | None = None
 ) -> list[dict[str, Any]]:
-    require_admin(principal)
     return [
         {**asdict(each), "created_at": iso(each.created_at)}
         for each in await core.saved_mounts.list()
@@ -150,7 +141,6 @@ async def list_saved_mounts(
 @method
 async def delete_saved_mount(core: Core, principal: Principal, *, mount_point: str) -> bool:
     """Forget a saved mount; whether it was there."""
-    require_admin(principal)
     return await core.saved_mounts.delete(mount_point)
 
 

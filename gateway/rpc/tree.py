@@ -28,6 +28,7 @@ class Facts:
     """The address that it came from."""
     secure: bool = False
     agent: str | None = None
+    request_id: str = ""
 
 
 class Found(NamedTuple):
@@ -44,7 +45,7 @@ class Tree:
     def __init__(self, core: Core, principal: Principal, facts: Facts) -> None:
         self.core = core
         self.principal = principal
-        self._facts = facts
+        self.facts = facts
 
     def permit(
         self, action: str, bucket: Bucket, key: str | None = None, info: ObjectInfo | None = None, prefix: str = ""
@@ -151,7 +152,7 @@ class Tree:
             if key == "s3:prefix":
                 return [prefix]
             read = _KEYS.get(key)
-            found = read(self, self._facts) if read is not None else None
+            found = read(self, self.facts) if read is not None else None
             return None if found is None else [found]
 
         return lookup

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from gateway.errors import BadRequest
+
 SLICE = 1000
 """Entries of a long list that are written down at once, before others have their turn."""
 _DATA, _SECONDS = {"__type__", "data"}, {"__type__", "seconds"}
@@ -144,3 +146,14 @@ def moment(millis: int) -> datetime:
 def iso(millis: int | None) -> str | None:
     """The same as a text, for what clients take for one."""
     return None if millis is None else moment(millis).isoformat()
+
+
+def millis_of(name: str, text: str | None) -> int | None:
+    """A date, its midnight UTC, or a time, UTC where it does not say. Raises BadRequest."""
+    if text is None:
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest(f"{name} is a date or time in ISO 8601", name, text) from None
+    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)

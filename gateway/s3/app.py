@@ -11,6 +11,7 @@ import base64
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from gateway.log_delivery import LogDelivery
 from gateway.s3 import control, quirks
 from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
 from gateway.s3.access_log import AccessLog
+from gateway.s3.auditing import ADMINISTERING, control_deed, deed_of, judged
 from gateway.s3.call import Answer, Body, Call
 from gateway.s3.cross_origin import allowance, preflight
 from gateway.s3.documents import verify_document
@@ -145,7 +147,7 @@ class S3Door:
         hosted = self._domains.bucket_of(headers.get(b"host", b""))
         head = RequestHead(visit.method, raw_path, raw_query, raw_headers, hosted)
         if control.is_control(raw_path, headers):
-            return await self._control(visit, receive, head)
+            return await self._control(visit, scope, receive, head)
         identity = await self._verifier.verify(head)
         await self._admit(visit, scope, identity)
         bucket, key = visit.bucket, visit.key = self._place(visit, scope)
@@ -170,16 +172,26 @@ class S3Door:
             members.update(endpoint.parse_document(document))
         elif endpoint.stream is not None:
             members[endpoint.stream] = body
+        if operation.name in ADMINISTERING:
+            async with self._core.audit.recording(deed_of(call), judged):
+                return await _handle(endpoint, call, members)
         return await _handle(endpoint, call, members)
 
-    async def _control(self, visit: Visit, receive: Receive, head: RequestHead) -> Response:
+    async def _control(self, visit: Visit, scope: Scope, receive: Receive, head: RequestHead) -> Response:
         """Serve a request of S3 Control."""
         visit.operation = control.OPERATION
         identity = visit.identity = await self._verifier.verify(head)
         if identity.principal is not None:
             visit.user = identity.principal.user_id
         visit.body = body = identity.payload.open(receive, visit.headers)
-        return await control.answer(self._core, visit.method, head.raw_path, identity.principal, visit.headers, body)
+        recording: AbstractAsyncContextManager[None] = nullcontext()
+        if visit.method in ("PUT", "DELETE"):
+            deed = control_deed(visit, (scope.get("client") or ("",))[0])
+            recording = self._core.audit.recording(deed, judged)
+        async with recording:
+            return await control.answer(
+                self._core, visit.method, head.raw_path, identity.principal, visit.headers, body
+            )
 
     def _is_form(self, visit: Visit, scope: Scope) -> bool:
         """Whether a POST is a browser's form: it goes to a bucket, and to none of its sub-resources."""
