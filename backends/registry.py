@@ -47,6 +47,11 @@ def _open_local(config: Mapping[str, str]) -> BlobStore:
 
 
 def _cloud(name: str, required: set[str], optional: set[str], secret: set[str]) -> BackendType:
+    """A store that shares a place with others, by a prefix of its own."""
+    return _remote(name, required, optional | {"prefix"}, secret)
+
+
+def _remote(name: str, required: set[str], optional: set[str], secret: set[str]) -> BackendType:
     """A store whose module, and the client it needs, is imported when a mount asks for it."""
 
     def module() -> ModuleType:
@@ -64,7 +69,7 @@ def _cloud(name: str, required: set[str], optional: set[str], secret: set[str]) 
     def identify(config: Mapping[str, str]) -> str:
         return str(module().identity(config))
 
-    fields = frozenset(optional | secret | {"prefix", "timeout"})
+    fields = frozenset(optional | secret | {"timeout"})
     return BackendType(open_cloud, identify, frozenset(required), fields, frozenset(secret))
 
 
@@ -97,6 +102,12 @@ BUILT_IN: dict[str, BackendType] = {
         required={"container"},
         optional={"account_url"},
         secret={"connection_string", "account_key", "sas"},
+    ),
+    "postgres": _remote(
+        "postgres",
+        required=set(),
+        optional={"host", "port", "dbname", "user", "sslmode", "sslrootcert", "schema", "connections", "fsync"},
+        secret={"dsn", "password"},
     ),
 }
 

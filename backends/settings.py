@@ -44,9 +44,14 @@ def read_url(name: str, url: str) -> str:
         raise StoreMisconfigured(f"{name} must be like https://host or http://host:port, not {url!r}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise StoreMisconfigured(f"{name} must be an address alone, without credentials, query or fragment")
-    if _is_link_local(parts.hostname or ""):
-        raise StoreMisconfigured(f"{name} must not be a link-local address")
+    refuse_link_local(name, parts.hostname or "")
     return url.rstrip("/")
+
+
+def refuse_link_local(name: str, host: str) -> None:
+    """Raises StoreMisconfigured for where clouds hand a machine its credentials."""
+    if _is_link_local(host):
+        raise StoreMisconfigured(f"{name} must not be a link-local address")
 
 
 def _is_link_local(host: str) -> bool:

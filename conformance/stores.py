@@ -1,6 +1,7 @@
-"""One large object to and from each cloud store: through the gateway, and by the store's own client in one stream.
+"""One large object to and from each store behind a network: through the gateway, and by the store's own client in one
+stream.
 
-    python -m conformance.stores [s3] [gcs] [azure] [--size MIB] [--stream MIB_PER_SECOND] [--latency SECONDS]
+    python -m conformance.stores [STORE …] [--size MIB] [--stream MIB_PER_SECOND] [--latency SECONDS]
 
 Each service is a real one on this machine (see ``tests/services.py``), behind a proxy that gives every connection the
 same bandwidth and every request the same delay: that is how clouds behave, and what an emulator next door does not.
@@ -18,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -29,6 +30,7 @@ from tests import services
 from tests.e2e.harness import Server, free_port
 from tests.e2e.test_large import Comparer, Pattern
 from tests.faults import Faults, proxy
+from tests.tcp_faults import TcpFaults, tcp_proxy
 
 MIB = 1024 * 1024
 ALLOWED_GROWTH = 400 * MIB
@@ -57,18 +59,31 @@ def _relay(url: str, port: int, line: Line, ready: Any) -> None:
         threading.Event().wait()
 
 
+def _relay_tcp(address: str, port: int, line: Line, ready: Any) -> None:
+    host, _, upstream = address.rpartition(":")
+    with tcp_proxy(host, int(upstream), TcpFaults(latency=line.latency, bandwidth=line.bandwidth), port):
+        ready.set()
+        threading.Event().wait()
+
+
 @contextmanager
 def shaped(url: str, port: int, line: Line) -> Iterator[str]:
     """A service's address by way of a proxy process."""
+    with _relayed(_relay, url, port, line):
+        host = url.split("://", 1)[1].split("/", 1)[0]
+        yield url.replace(host, f"127.0.0.1:{port}", 1)
+
+
+@contextmanager
+def _relayed(relay: Callable[[str, int, Line, Any], None], address: str, port: int, line: Line) -> Iterator[None]:
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
-    process = context.Process(target=_relay, args=(url, port, line, ready), daemon=True)
+    process = context.Process(target=relay, args=(address, port, line, ready), daemon=True)
     process.start()
     try:
         if not ready.wait(30):
             raise RuntimeError("the proxy did not start")
-        host = url.split("://", 1)[1].split("/", 1)[0]
-        yield url.replace(host, f"127.0.0.1:{port}", 1)
+        yield
     finally:
         process.kill()
         process.join()
@@ -113,7 +128,35 @@ def azure(folder: Path, line: Line) -> Iterator[tuple[dict[str, str], Own]]:
             yield {**config, "account_url": url}, own
 
 
-CLOUDS = {"s3": s3, "gcs": gcs, "azure": azure}
+@contextmanager
+def postgres(folder: Path, line: Line) -> Iterator[tuple[dict[str, str], Own]]:
+    """Against a large object, which is how a database's own client keeps as much."""
+    port = free_port()
+    with services.postgres(folder) as config:
+        with _relayed(_relay_tcp, f"{config['host']}:{config['port']}", port, line):
+            shown = {**config, "port": str(port)}
+            with closing(services.postgres_client(shown)) as client:
+                yield shown, Own(lambda source: _to_large_object(client, source), lambda sink: _from_it(client, sink))
+
+
+def _to_large_object(client: Any, source: BinaryIO) -> None:
+    with client.transaction():
+        client.execute("SELECT lo_create(1)")
+        (writer,) = client.execute("SELECT lo_open(1, 131072)").fetchone()
+        while chunk := source.read(8 * MIB):
+            client.execute("SELECT lowrite(%s, %s)", (writer, chunk))
+
+
+def _from_it(client: Any, sink: BinaryIO) -> None:
+    with client.transaction():
+        (reader,) = client.execute("SELECT lo_open(1, 262144)").fetchone()
+        while chunk := client.execute("SELECT loread(%s, %s)", (reader, 8 * MIB), binary=True).fetchone()[0]:
+            sink.write(chunk)
+
+
+CLOUDS = {"s3": s3, "gcs": gcs, "azure": azure, "postgres": postgres}
+PLACED: dict[str, dict[str, str]] = {"postgres": {}}
+"""What a mount is told besides, where it is not a prefix."""
 
 
 class Watched:
@@ -165,8 +208,9 @@ def measure(cloud: str, size: int, line: Line, folder: Path) -> bool:
         server.folder.mkdir()
         server.start()
         stack.callback(server.stop)
+        config = {**config, **PLACED.get(cloud, {"prefix": "nexus"})}
         settings = [word for name, value in config.items() for word in ("--config", f"{name}={value}")]
-        server.nexus("mounts", "add", "/cloud", cloud, *settings, "--config", "prefix=nexus")
+        server.nexus("mounts", "add", "/cloud", cloud, *settings)
         client = server.s3(read_timeout=600)
         client.put_object(Bucket="cloud", Key="warm", Body=b"warm" * 100_000)
         client.get_object(Bucket="cloud", Key="warm")["Body"].read()
@@ -196,7 +240,7 @@ def _rate(size: int, seconds: float) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clouds", nargs="*", metavar="CLOUD", help="s3, gcs or azure; all of them by default")
+    parser.add_argument("clouds", nargs="*", metavar="CLOUD", help="s3, gcs, azure or postgres; all of them by default")
     parser.add_argument("--size", type=int, default=2048, help="MiB of the object (2048)")
     parser.add_argument("--stream", type=float, default=25.0, help="MiB per second of one connection (25); 0: no limit")
     parser.add_argument("--latency", type=float, default=0.02, help="seconds that each request takes longer (0.02)")

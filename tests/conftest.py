@@ -38,3 +38,9 @@ def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with services.azurite(tmp_path_factory.mktemp("azurite")) as config:
         yield config
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with services.postgres(tmp_path_factory.mktemp("postgres")) as config:
+        yield config

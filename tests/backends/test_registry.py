@@ -15,7 +15,7 @@ from backends.registry import identity, mask, open_store
 @pytest.mark.parametrize(
     ("backend_type", "config", "message"),
     [
-        ("nonesuch", {}, "unknown backend type 'nonesuch'; there are azure, gcs, local, memory, s3"),
+        ("nonesuch", {}, "unknown backend type 'nonesuch'; there are azure, gcs, local, memory, postgres, s3"),
         ("local", {}, "local needs data_dir"),
         ("local", {"data_dir": "/x", "colour": "red"}, "local has no setting colour"),
         ("local", {"data_dir": "relative"}, "absolute path"),
@@ -37,7 +37,8 @@ def test_one_directory_is_one_store_however_it_is_written(tmp_path: Path) -> Non
 
 
 def test_clients_of_clouds_are_loaded_when_a_mount_needs_them() -> None:
-    program = "import gateway.app, sys; print([name for name in sys.modules if name.startswith(('google', 'azure'))])"
+    clients = ("google", "azure", "psycopg")
+    program = f"import gateway.app, sys; print([name for name in sys.modules if name.startswith({clients})])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -16,12 +16,20 @@ from botocore.client import BaseClient
 from backends.registry import find
 from tests.e2e.harness import Server, keys_of, refused, unique
 from tests.faults import Faults, proxy
-from tests.services import AzureKeys, GcsKeys, Keys, S3Keys
+from tests.services import AzureKeys, GcsKeys, Keys, PostgresKeys, S3Keys
 
 MIB = 1024 * 1024
 BLOCKS = range(0, 24 * MIB, 8 * MIB)
 """Where the blocks of an object begin."""
-SERVICES = {"s3": ("moto", S3Keys), "gcs": ("fake_gcs", GcsKeys), "azure": ("azurite", AzureKeys)}
+NO_BUCKET = "there is no bucket 'nonesuch'"
+SERVICES: dict[str, tuple[str, Callable[[dict[str, str]], Keys], str, str, str]] = {
+    "s3": ("moto", S3Keys, "prefix", "bucket", NO_BUCKET),
+    "gcs": ("fake_gcs", GcsKeys, "prefix", "bucket", NO_BUCKET),
+    "azure": ("azurite", AzureKeys, "prefix", "container", "there is no container 'nonesuch'"),
+    "postgres": ("postgres", PostgresKeys, "schema", "dbname", 'database "nonesuch" does not exist'),
+}
+"""Who serves it, how it is looked into, the setting that gives a store its own place, the one that names what must
+exist, and what is said when it does not."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,11 @@ class Cloud:
     config: dict[str, str]
     blobs: Keys
     bucket: str
+
+    @property
+    def place(self) -> str:
+        """The setting that gives a store its own place."""
+        return SERVICES[self.backend_type][2]
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +67,8 @@ def add(node: Server, point: str, backend_type: str, config: dict[str, str], *op
 
 @pytest.fixture(params=list(SERVICES))
 def cloud(request: pytest.FixtureRequest, node: Server) -> Iterator[Cloud]:
-    service, keys = SERVICES[request.param]
-    config = {**request.getfixturevalue(service), "prefix": unique("test")}
+    service, keys, place, _, _ = SERVICES[request.param]
+    config = {**request.getfixturevalue(service), place: unique("test").replace("-", "_")}
     name = unique("archives")
     done = add(node, f"/{name}", request.param, config, "--priority", "10")
     assert done.returncode == 0, done.stderr
@@ -169,11 +182,10 @@ def test_fsck_sees_what_the_cloud_lost(node: Server, client: BaseClient, cloud: 
 
 
 def test_mounts_on_one_bucket_and_prefix_share_it(node: Server, client: BaseClient, cloud: Cloud) -> None:
-    other = unique("shared")
-    assert (
-        add(node, f"/{other}", cloud.backend_type, {**cloud.config, "prefix": f"/{cloud.config['prefix']}/"}).returncode
-        == 0
-    )
+    other, same = unique("shared"), dict(cloud.config)
+    if cloud.place == "prefix":
+        same["prefix"] = f"/{same['prefix']}/"
+    assert add(node, f"/{other}", cloud.backend_type, same).returncode == 0
     for name in (cloud.bucket, other):
         client.put_object(Bucket=name, Key="same", Body=b"same")
     assert len(cloud.blobs.keys()) == 1
@@ -182,16 +194,16 @@ def test_mounts_on_one_bucket_and_prefix_share_it(node: Server, client: BaseClie
 
 def test_secrets_are_never_shown(node: Server, cloud: Cloud) -> None:
     shown = node.run("mounts", "list").stdout + node.run("mounts", "info", f"/{cloud.bucket}/x", "--json").stdout
-    assert cloud.config["prefix"] in shown
+    assert cloud.config[cloud.place] in shown
     for name in find(cloud.backend_type).secret.intersection(cloud.config):
         assert cloud.config[name] not in shown
         assert f"{name}=********" in shown
 
 
 def test_a_mount_that_cannot_work_is_refused(node: Server, cloud: Cloud) -> None:
-    place = "container" if "container" in cloud.config else "bucket"
+    _, _, _, place, absent = SERVICES[cloud.backend_type]
     for wrong, message in [
-        ({place: "nonesuch"}, f"there is no {place} 'nonesuch'"),
+        ({place: "nonesuch"}, absent),
         ({place: "nonesuch", "colour": "red"}, f"{cloud.backend_type} has no setting colour"),
     ]:
         done = add(node, f"/{unique('wrong')}", cloud.backend_type, {**cloud.config, **wrong})
