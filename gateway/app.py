@@ -29,6 +29,7 @@ from gateway.collector import Collector, run_forever
 from gateway.content import ContentStore
 from gateway.core import Core
 from gateway.encryption_keys import EncryptionKeys
+from gateway.errors import GatewayError
 from gateway.files import Files
 from gateway.generation import Generation
 from gateway.identity import Users
@@ -212,6 +213,7 @@ class Application:
                     website_domains=self._settings.website_domains,
                     admits=core.buckets.open_to_anybody,
                     server_logs=logs,
+                    used=core.keyring.used,
                 )
                 self._rpc = RpcDoor(core)
             except Exception as error:
@@ -222,14 +224,17 @@ class Application:
             )
             tending = asyncio.create_task(lifecycle.run_forever(core.lifecycle, self._settings.lifecycle_interval))
             delivering = asyncio.create_task(logs.run_forever())
+            noting = asyncio.create_task(core.keyring.keep_uses())
             await send({"type": "lifespan.startup.complete"})
             await receive()
             self._s3.flush_log()
-            for task in (collecting, tending, delivering):
+            for task in (collecting, tending, delivering, noting):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await logs.close()
+            with contextlib.suppress(GatewayError):  # a full disk keeps nothing from stopping
+                await core.keyring.flush_uses()
         await send({"type": "lifespan.shutdown.complete"})
 
 

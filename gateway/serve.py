@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ADMIN = "admin"
 WORKSPACE = "/workspace"
+STORE_FOLDER = "store"
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 GRACEFUL_SECONDS = 30
@@ -34,8 +35,11 @@ class ServeError(GatewayError):
     """The gateway cannot start; the message says why and what to do."""
 
 
-def run(settings: Settings, *, init: bool, admin: str = ADMIN) -> None:
-    """Serve until a signal says stop. Raises ServeError before anything is changed where that can be known."""
+def run(settings: Settings, *, init: bool, admin: str = ADMIN, reset: bool = False) -> None:
+    """Serve until a signal says stop; with ``reset``, delete first what is there.
+
+    Raises ServeError before anything is changed where that can be known.
+    """
     from gateway.app import CATALOG_FILE
     from gateway.identity import is_user_id
 
@@ -45,6 +49,10 @@ def run(settings: Settings, *, init: bool, admin: str = ADMIN) -> None:
     for quiet in ("httpx", "botocore", "asyncio"):
         logging.getLogger(quiet).setLevel(logging.WARNING)
     with _listen(settings.host, settings.port) as listener:
+        if reset:
+            from gateway import recovery
+
+            recovery.reset(settings.data_dir)
         fresh = not (settings.data_dir / CATALOG_FILE).exists()
         if fresh and not init:
             raise ServeError(f"{settings.data_dir} is empty: start with --init, which sets it up and prints the key")
@@ -54,7 +62,8 @@ def run(settings: Settings, *, init: bool, admin: str = ADMIN) -> None:
             elif init:
                 print(
                     f"{settings.data_dir} is set up already; nothing was changed. "
-                    "For another key, while it serves: nexus admin create-user-key admin",
+                    "For another key, while it serves: nexus admin create-user-key admin; "
+                    "where no key is left: nexus admin recover",
                     flush=True,
                 )
             print(f"Nexus Gateway serves http://{settings.host}:{settings.port}; Ctrl-C stops it.", flush=True)
@@ -107,7 +116,7 @@ def set_up(settings: Settings, admin_id: str = ADMIN) -> None:
         async with open_core(settings) as core, core.audit.recording(deed, judged):
             admin = await core.users.create_user(admin_id, "Administrator", is_admin=True)
             owner = Principal(admin.id, admin.display_name, admin.canonical_id, admin.tenant, True, "")
-            store = {"data_dir": str(settings.data_dir / "store")}
+            store = {"data_dir": str(settings.data_dir / STORE_FOLDER)}
             await core.mounts.add("/", "local", store, owner=owner)
             await core.mounts.add(WORKSPACE, "local", store, owner=owner)
             key = await core.users.create_key(admin_id, "initial")

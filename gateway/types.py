@@ -263,3 +263,5 @@ class ApiKey:
     revoked_at: int | None
     readonly: bool = False
     prefixes: tuple[str, ...] = ()
+    last_used_at: int | None = None
+    """Within some minutes."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from dataclasses import dataclass
 
@@ -14,6 +16,11 @@ from gateway.identity import secret_context
 from gateway.types import Principal
 
 MAX_CACHED = 10_000
+SPELL_SECONDS = 300.0
+"""How exactly it is known when a key was last used."""
+FLUSH_SECONDS = 10.0
+
+log = logging.getLogger("nexus.keys")
 
 _NOBODY = hash_secret("")
 
@@ -25,6 +32,25 @@ class _Known:
     expires_at: int | None
 
 
+class Uses:
+    """When keys were last used, for the catalog to be told now and then: no request waits for that."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}
+        self._new: dict[str, float] = {}
+
+    def note(self, key_id: str, now: float) -> None:
+        if now - self._told.get(key_id, 0.0) >= SPELL_SECONDS:
+            self._told[key_id] = self._new[key_id] = now
+
+    def take(self) -> list[tuple[str, int]]:
+        """What is new: (key, Unix milliseconds)."""
+        new, self._new = self._new, {}
+        if len(self._told) > MAX_CACHED:
+            self._told.clear()
+        return [(key_id, int(now * 1000)) for key_id, now in new.items()]
+
+
 class KeyRing:
     """Keys by id, cached for one generation of the catalog: a revoked key ends at once, on every worker."""
 
@@ -34,11 +60,31 @@ class KeyRing:
         self._master_key = master_key
         self._cached_at = 0
         self._known: dict[str, _Known] = {}
+        self._uses = Uses()
 
     async def find(self, access_key_id: str) -> Credential | None:
         """What an S3 access key stands for; None when it is unknown, revoked, expired or its user disabled."""
         known = await self._look_up(access_key_id)
         return known.credential if known else None
+
+    def used(self, principal: Principal) -> None:
+        """Note that a key was used: its signature or its secret was right."""
+        self._uses.note(principal.key_id, time.time())
+
+    async def flush_uses(self) -> None:
+        """Tell the catalog what was noted."""
+        uses = self._uses.take()
+        if uses:
+            await self._catalog.write(identity.note_uses, uses)
+
+    async def keep_uses(self) -> None:
+        """Tell it now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            try:
+                await self.flush_uses()
+            except Exception:  # a full disk, say: what is lost is a time
+                log.warning("when keys were last used could not be kept", exc_info=True)
 
     async def bearer(self, api_key: str) -> Principal | None:
         """Who an API key belongs to; None for what ``find`` would not know and for a wrong secret."""
@@ -46,7 +92,10 @@ class KeyRing:
         known = await self._look_up(parsed[0]) if parsed else None
         # An unknown key takes as long as a wrong secret.
         matches = verify_secret(parsed[1] if parsed else "-", known.verifier if known else _NOBODY)
-        return known.credential.principal if known and matches else None
+        if not (known and matches):
+            return None
+        self.used(known.credential.principal)
+        return known.credential.principal
 
     async def _look_up(self, key_id: str) -> _Known | None:
         generation = await self._generation.current()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from gateway.catalog.base import Program
+from gateway.catalog.base import Many, Program
 from gateway.catalog.config import BUMP
 from gateway.errors import BadRequest, KeyNotFound, UserExists, UserNotFound
 from gateway.types import ApiKey, User
 
 _USER = "id, display_name, email, canonical_id, tenant, is_admin, created_at, disabled"
-_KEY = "id, user_id, name, created_at, expires_at, revoked_at, readonly, prefixes"
+_KEY = "id, user_id, name, created_at, expires_at, revoked_at, readonly, prefixes, last_used_at"
 
 
 class SecretRow(NamedTuple):
@@ -102,7 +102,7 @@ def create_key(key: ApiKey, verifier: bytes, sealed_secret: bytes) -> Program[No
     if not (yield "SELECT 1 FROM users WHERE id = ?", (key.user_id,)):
         raise UserNotFound(key.user_id)
     yield (
-        f"INSERT INTO api_keys ({_KEY}, verifier, sealed_secret) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO api_keys ({_KEY}, verifier, sealed_secret) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             key.id,
             key.user_id,
@@ -112,6 +112,7 @@ def create_key(key: ApiKey, verifier: bytes, sealed_secret: bytes) -> Program[No
             key.revoked_at,
             int(key.readonly),
             json.dumps(key.prefixes),
+            key.last_used_at,
             verifier,
             sealed_secret,
         ),
@@ -130,7 +131,7 @@ def find_key(key_id: str) -> Program[SecretRow | None]:
     if not rows:
         return None
     row = rows[0]
-    return SecretRow(_key(row[:8]), row[8], row[9], _user(row[10:]))
+    return SecretRow(_key(row[:9]), row[9], row[10], _user(row[11:]))
 
 
 def update_key(key_id: str, expires_at: int | None, is_admin: bool | None, name: str | None, now: int) -> Program[None]:
@@ -168,13 +169,20 @@ def revoke_key(key_id: str, now: int) -> Program[None]:
     yield BUMP
 
 
+def note_uses(uses: list[tuple[str, int]]) -> Program[None]:
+    """Remember when keys were last used. No worker need hear of it."""
+    yield Many(
+        "UPDATE api_keys SET last_used_at = ?2 WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2)",
+        list(uses),
+    )
+
+
 def _user(row: tuple[Any, ...]) -> User:
     user_id, display_name, email, canonical_id, tenant, is_admin, created_at, disabled = row
     return User(user_id, display_name, email, canonical_id, tenant, bool(is_admin), created_at, bool(disabled))
 
 
 def _key(row: tuple[Any, ...]) -> ApiKey:
-    key_id, user_id, name, created_at, expires_at, revoked_at, readonly, prefixes = row
-    return ApiKey(
-        key_id, user_id, name, created_at, expires_at, revoked_at, bool(readonly), tuple(json.loads(prefixes))
-    )
+    key_id, user_id, name, created_at, expires_at, revoked_at, readonly, prefixes, last_used_at = row
+    confined = tuple(json.loads(prefixes))
+    return ApiKey(key_id, user_id, name, created_at, expires_at, revoked_at, bool(readonly), confined, last_used_at)

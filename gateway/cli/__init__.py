@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -19,6 +20,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"nexus {version('nexus-gateway')}")
+        except PackageNotFoundError:
+            print("nexus, not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def nexus(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One S3 endpoint in front of every store you own."""
+
+
 app.command()(serve.serve)
 app.add_typer(admin.app, name="admin")
 app.add_typer(mounts.app, name="mounts")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +12,7 @@ from gateway.cli.client import USAGE, CliError, Json, Key, Url, print_json, prin
 
 app = typer.Typer(help="Users, tenants and keys. Needs an admin's key.", no_args_is_help=True, rich_markup_mode=None)
 ALL = 1_000_000
-_KEY_COLUMNS = ("key_id", "user_id", "name", "readonly", "created_at", "expires_at", "revoked_at")
+_KEY_COLUMNS = ("key_id", "user_id", "name", "readonly", "created_at", "expires_at", "revoked_at", "last_used_at")
 
 
 @app.command("create-user")
@@ -180,3 +182,36 @@ def revoke_key(
     """
     done = server(url, api_key).call("admin_revoke_key", key_id=key_id)
     print_json(done) if as_json else print(f"Key {key_id} revoked.")
+
+
+@app.command("recover")
+def recover(
+    data_dir: Annotated[Path, typer.Option("--data-dir", help="The server's data directory, on this machine.")],
+    user: Annotated[str | None, typer.Option("--user", help="An admin. Default: the oldest.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Mint a key for an admin where none is left. It needs no key, but the files; the server may run meanwhile.
+
+    Example: nexus admin recover --data-dir /var/lib/nexus
+    """
+    from gateway.errors import GatewayError
+    from gateway.recovery import recover
+    from gateway.settings import Settings
+
+    try:
+        found, key = recover(Settings(data_dir=data_dir), user)
+    except (GatewayError, OSError, sqlite3.Error) as error:
+        raise CliError(str(error)) from None
+    shown = {
+        "user_id": found.id,
+        "key_id": key.id,
+        "api_key": key.api_key,
+        "access_key_id": key.access_key_id,
+        "secret_access_key": key.secret,
+    }
+    if as_json:
+        print_json(shown)
+        return
+    print(f"A key for {found.id}. Save it now: it is not shown again.")
+    print_key(shown)
+    print("Former keys still work. If one is in wrong hands: nexus admin list-keys, nexus admin revoke-key.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.client import CliError
+from gateway.cli.client import USAGE, CliError
 
 
 class AuthType(StrEnum):
@@ -24,6 +25,10 @@ def serve(
     init: Annotated[bool, typer.Option("--init", help="Set up an empty data directory and print the admin's key.")] = (
         False
     ),
+    reset: Annotated[
+        bool, typer.Option("--reset", help="With --init: delete first what is in the data directory. Asks.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --reset: do not ask.")] = False,
     admin_user: Annotated[str, typer.Option("--admin-user", help="With --init: the admin's id.")] = "admin",
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Default: 8765.")] = None,
@@ -63,7 +68,25 @@ def serve(
 
     from gateway.serve import ServeError, run
 
+    if reset:
+        _confirm(settings.data_dir, init=init, yes=yes)
     try:
-        run(settings, init=init, admin=admin_user)
+        run(settings, init=init, admin=admin_user, reset=reset)
     except ServeError as error:
         raise CliError(str(error)) from None
+
+
+def _confirm(data_dir: Path, *, init: bool, yes: bool) -> None:
+    """Tell what a reset deletes, and go on only if that is wanted."""
+    from gateway.recovery import leavings
+
+    if not init:
+        raise CliError("--reset goes with --init", USAGE)
+    found = leavings(data_dir)
+    if not found:
+        return
+    print(f"--reset deletes {', '.join(str(path) for path in found)}:")
+    print("every user, key, mount, object and setting, and the audit log. What lies in other stores stays there,")
+    print("but nothing will know its names any more.", flush=True)
+    if not yes and not (sys.stdin.isatty() and typer.confirm("Delete all that?")):
+        raise CliError("nothing was deleted; --yes says that it is wanted", USAGE)

@@ -186,5 +186,5 @@ def _key(key: ApiKey, user: User) -> dict[str, Any]:
         "expires_at": iso(key.expires_at),
         "revoked": key.revoked_at is not None,
         "revoked_at": iso(key.revoked_at),
-        "last_used_at": None,
+        "last_used_at": iso(key.last_used_at),
     }

@@ -53,6 +53,7 @@ from gateway.website import Origin
 
 if TYPE_CHECKING:
     from gateway.core import Core
+    from gateway.types import Principal
 
 MAX_XML_BYTES = 8 * 1024 * 1024
 """A DeleteObjects of 1,000 escaped keys of full length, or a completion of 10,000 parts with checksums, fits."""
@@ -80,6 +81,7 @@ class S3Door:
         registry: Registry = REGISTRY,
         access_log: AccessLog | None = None,
         server_logs: LogDelivery | None = None,
+        used: Callable[[Principal], None] = lambda principal: None,
     ) -> None:
         self._core = core
         self._verifier = verifier
@@ -88,6 +90,7 @@ class S3Door:
         self._max_xml_bytes = max_xml_bytes
         self._access_log = access_log or AccessLog()
         self._server_logs = server_logs
+        self._used = used
         self._routes = Routes(operations().values())
         self._endpoints = compile_endpoints(operations(), registry.handlers)
         # AWS's second request id tells the machine; ours tells the process.
@@ -183,6 +186,7 @@ class S3Door:
         identity = visit.identity = await self._verifier.verify(head)
         if identity.principal is not None:
             visit.user = identity.principal.user_id
+            self._used(identity.principal)
         visit.body = body = identity.payload.open(receive, visit.headers)
         recording: AbstractAsyncContextManager[None] = nullcontext()
         if visit.method in ("PUT", "DELETE"):
@@ -295,6 +299,7 @@ class S3Door:
         visit.identity = identity
         if identity.principal is not None:
             visit.user = identity.principal.user_id
+            self._used(identity.principal)
         else:
             await self._admit_nobody(visit, scope)
 
