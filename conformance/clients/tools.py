@@ -151,9 +151,18 @@ class Pip:
     program: str = ""
     version: tuple[str, ...] = ("--version",)
 
+    @property
+    def _folder(self) -> str:
+        return f"python/{self.lock}-{_fingerprint(LOCKS / f'{self.lock}.txt')}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it was installed before."""
+        return (cache() / self._folder / ".complete").exists()
+
     def get(self) -> Tool:
         lock = LOCKS / f"{self.lock}.txt"
-        with made_once(f"python/{self.lock}-{_fingerprint(lock)}") as (folder, missing):
+        with made_once(self._folder) as (folder, missing):
             python = folder / "bin" / "python"
             if missing:
                 install(sys.executable, "-m", "venv", "--without-pip", folder)

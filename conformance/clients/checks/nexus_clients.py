@@ -15,14 +15,18 @@ def _environment(stand: Stand) -> dict[str, str]:
     return {"NEXUS_URL": stand.url, "NEXUS_API_KEY": f"nxk_{stand.access_key}_{stand.secret_key}"}
 
 
-@client("nexus-fs-python", Pip("nexus-fs-python", "nexus-fs-python"), fast=True)
+FS_PYTHON = Pip("nexus-fs-python", "nexus-fs-python")
+AI_FS = Pip("nexus-ai-fs", "nexus-ai-fs", program="nexus")
+
+
+@client("nexus-fs-python", FS_PYTHON, fast=True)
 def nexus_fs_python(stand: Stand, tool: Tool) -> None:
     """read, write with conditions, append, batches, ranges, streams, stat, list, glob, grep, directories, rename over
     stores, bulk calls, versions, mounts added and saved, every kind of error, asyncio; S3 sees the same bytes"""
     stand.run_program(tool, "nexus_fs", _environment(stand))
 
 
-@client("nexus-ai-fs", Pip("nexus-ai-fs", "nexus-ai-fs", program="nexus"))
+@client("nexus-ai-fs", AI_FS)
 def nexus_ai_fs(stand: Stand, tool: Tool) -> None:
     """its own nexus command: write, cat, append, ls, tree, mkdir, cp, move, glob, grep, versions, rm, rmdir; users and
     keys made, listed, told and revoked; S3 sees the same bytes"""
