@@ -20,6 +20,7 @@ from gateway.rpc.errors import ACCESS_DENIED, FORBIDDEN, INTERNAL, INVALID_REQUE
 from gateway.rpc.methods import METHODS, Method, require_admin
 from gateway.rpc.parameters import check
 from gateway.rpc.tree import Facts, Tree
+from gateway.rpc.unsupported import without
 from gateway.rpc.values import Message, encode
 from gateway.types import Principal
 
@@ -148,7 +149,7 @@ async def _run(name: str, call: dict[str, Any], tree: Tree) -> Any:
         raise RpcError(INVALID_REQUEST, "the method in the body is not the one in the URL")
     method = METHODS.get(name)
     if method is None:
-        raise RpcError(NO_METHOD, f"no method {name!r}")
+        raise RpcError(NO_METHOD, without(name), {"method": name})
     params = call.get("params")
     given: Any = {} if params is None else params
     if method.for_admins:

@@ -77,7 +77,11 @@ def on_tree(function: F | None = None, *, audited: bool = False) -> F | Callable
     return register(function) if function is not None else register
 
 
+def may_administer(principal: Principal) -> bool:
+    return principal.is_admin and not principal.readonly and not principal.prefixes
+
+
 def require_admin(principal: Principal) -> None:
     """Raise NotAllowed unless a key may administer. The door asks before every method of the core."""
-    if not principal.is_admin or principal.readonly or principal.prefixes:
+    if not may_administer(principal):
         raise NotAllowed("this needs an unrestricted key of an admin")

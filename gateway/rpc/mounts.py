@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.core import Core
-from gateway.errors import BadMount
+from gateway.errors import BadMount, NotAllowed
 from gateway.names import MountView
-from gateway.rpc.methods import method, on_tree
+from gateway.rpc import paths
+from gateway.rpc.methods import may_administer, method, on_tree
 from gateway.rpc.tree import Tree
 from gateway.rpc.values import iso
 from gateway.types import Principal
@@ -65,26 +66,52 @@ async def remove_mount(core: Core, principal: Principal, *, mount_point: str) ->
     return {"removed": True, "directory_deleted": False, "permissions_cleaned": 0, "errors": []}
 
 
-@method(reads=True)
-async def list_mounts(core: Core, principal: Principal) -> list[dict[str, Any]]:
-    return [_mount(view) for view in await core.mounts.list()]
+@on_tree
+async def list_mounts(tree: Tree) -> list[dict[str, Any]]:
+    """The mounts: an admin sees all of all, others those below which they may list, without their configurations."""
+    return [_shown(tree, view) for view in await tree.core.mounts.list() if await _sees(tree, view.mount_point)]
 
 
-@method(reads=True)
-async def get_mount(core: Core, principal: Principal, *, mount_point: str) -> dict[str, Any] | None:
+@on_tree
+async def get_mount(tree: Tree, *, mount_point: str) -> dict[str, Any] | None:
     """The mount of exactly that point, or null."""
-    return next((_mount(view) for view in await core.mounts.list() if view.mount_point == mount_point), None)
+    views = [view for view in await tree.core.mounts.list() if view.mount_point == mount_point]
+    return _shown(tree, views[0]) if views and await _sees(tree, mount_point) else None
 
 
-@method(reads=True)
-async def has_mount(core: Core, principal: Principal, *, mount_point: str) -> bool:
-    return await get_mount(core, principal, mount_point=mount_point) is not None
+@on_tree
+async def has_mount(tree: Tree, *, mount_point: str) -> bool:
+    return await get_mount(tree, mount_point=mount_point) is not None
 
 
-@method(reads=True)
-async def explain_mounts(core: Core, principal: Principal, *, path: str) -> list[dict[str, Any]]:
-    """The mounts that cover a path; the first serves it."""
-    return [_mount(view) for view in await core.mounts.explain(path)]
+@on_tree
+async def explain_mounts(tree: Tree, *, path: str) -> list[dict[str, Any]]:
+    """The mounts that cover a path; the first serves it. None of a path that the caller may not see."""
+    return [_shown(tree, view) for view in await tree.core.mounts.explain(path)] if await _sees(tree, path) else []
+
+
+async def _sees(tree: Tree, path: str) -> bool:
+    """Whether the caller may know what is at a path: they may list it, or read it."""
+    if may_administer(tree.principal):
+        return True
+    place = paths.parse(path)
+    try:
+        return (
+            not place.bucket
+            or await tree.listable(place, quietly=True) is not None
+            or await tree.find(place) is not None
+        )
+    except NotAllowed:
+        return False
+
+
+def _shown(tree: Tree, view: MountView) -> dict[str, Any]:
+    mount = _mount(view)
+    return mount if may_administer(tree.principal) else {name: mount[name] for name in _FOR_ALL}
+
+
+_FOR_ALL = ("mount_point", "backend_type", "priority", "readonly")
+"""What those may know of a mount who see what is below it."""
 
 
 def _mount(view: MountView) -> dict[str, Any]:

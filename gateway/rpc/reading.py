@@ -7,7 +7,7 @@ from typing import Any
 
 from backends.base import ByteRange
 from gateway.encryption import check_reader
-from gateway.errors import BackendNotFound, GatewayError
+from gateway.errors import BackendNotFound, GatewayError, NotAllowed
 from gateway.objects import Opened
 from gateway.rpc import paths
 from gateway.rpc.errors import BAD_PARAMETERS, VALIDATION, RpcError, not_found
@@ -118,6 +118,18 @@ async def get_etag(tree: Tree, *, path: str) -> dict[str, str | None]:
     """A file's content hash; null without a file."""
     found = await tree.find(paths.parse(path))
     return {"etag": None if found is None else await tree.core.files.hash(found.info)}
+
+
+@on_tree
+async def batch_get_content_ids(tree: Tree, *, paths: list[str]) -> dict[str, str | None]:
+    """The content hashes of files by path; null for what is not there or may not be read."""
+    found = {}
+    for path in paths:
+        try:
+            found[path] = (await get_etag(tree, path=path))["etag"]
+        except (NotAllowed, RpcError):
+            found[path] = None
+    return found
 
 
 @on_tree

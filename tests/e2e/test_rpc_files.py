@@ -18,6 +18,7 @@ from tests.e2e.rpc import (
     EXISTS,
     FORBIDDEN,
     INVALID_PATH,
+    NO_METHOD,
     NOT_FOUND,
     VALIDATION,
     Rpc,
@@ -339,3 +340,40 @@ def test_encrypted_files_show_the_hash_of_their_bytes(rpc: Rpc, s3: BaseClient, 
         assert "customer's key" in rpc.refused(FORBIDDEN, path=f"/{bucket}/c", **method)["message"]
     rpc.refused(FORBIDDEN, "rename", old_path=f"/{bucket}/c", new_path=f"/{bucket}/d")
     assert rpc("stat", path=f"/{bucket}/c")["etag"] != sha256(b"secret")
+
+
+def test_two_versions_are_compared(rpc: Rpc, s3: BaseClient, bucket: str) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    path = f"/{bucket}/a.txt"
+    for content in (b"one\ntwo\n", b"one\n2\nthree", b"one\n2\nthree", b"\xff\xfe", b"\n" * 1001):
+        rpc.write(path, content)
+    told = rpc("diff_versions", path=path, v1=1, v2=2)
+    assert (told["size_v1"], told["size_v2"], told["size_delta"], told["content_changed"]) == (8, 11, 3, True)
+    assert rpc("diff_versions", path=path, v1=2, v2=3)["content_changed"] is False
+    lines = rpc("diff_versions", path=path, v1=1, v2=2, mode="content").splitlines()
+    assert lines[2:] == ["@@ -1,2 +1,3 @@", " one", "-two", "+2", "+three"]
+    for v1, v2 in ((3, 4), (3, 5)):
+        assert (
+            "only texts" in rpc.refused(VALIDATION, "diff_versions", path=path, v1=v1, v2=v2, mode="content")["message"]
+        )
+    rpc.refused(NOT_FOUND, "diff_versions", path=path, v1=1, v2=9)
+    rpc.refused(VALIDATION, "diff_versions", path=path, v1=1, v2=2, mode="html")
+
+
+def test_content_ids_of_many(rpc: Rpc, bucket: str) -> None:
+    etag = rpc.write(f"/{bucket}/a", b"a")["etag"]
+    found = rpc("batch_get_content_ids", paths=[f"/{bucket}/a", f"/{bucket}/none", "/no-such-bucket/x"])
+    assert found == {f"/{bucket}/a": etag, f"/{bucket}/none": None, "/no-such-bucket/x": None}
+
+
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [
+        ("sync_mount", "nothing to synchronise"),
+        ("sandbox_create", "not supported"),
+        ("rebac_check", "docs/access.md"),
+        ("raed", "no method 'raed'"),
+    ],
+)
+def test_what_is_not_served_is_said_as_such(rpc: Rpc, method: str, says: str) -> None:
+    assert says in rpc.refused(NO_METHOD, method)["message"]

@@ -6,10 +6,12 @@ import http.client
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from botocore.client import BaseClient
 
+import nexus
 from tests.e2e.harness import Key, Server, keys_of, refused, unique
 
 
@@ -161,3 +163,33 @@ def test_a_revoked_key_is_refused_at_once(server: Server) -> None:
     with refused("InvalidAccessKeyId", 403):
         client.list_buckets()
     client.close()
+
+
+def test_users_see_the_mounts_of_what_they_may_see(server: Server, store_dir: Callable[[], Path]) -> None:
+    tag = uuid.uuid4().hex[:8]
+    ann, ben = server.user(f"ann-{tag}", f"tenant-{tag}"), server.user(f"ben-{tag}")
+    bucket = unique("anns")
+    with closing(server.s3(ann)) as s3:
+        s3.create_bucket(Bucket=bucket)
+        s3.put_object(Bucket=bucket, Key="deep/key", Body=b"x")
+    point = f"/{bucket}/deep"
+    server.mount(point, store_dir(), "--priority", "7")
+    with nexus.RemoteNexusFS(server.url, ann.api_key) as nx:
+        mount = nx.get_mount_info(f"{point}/key")
+        assert mount is not None and mount == {
+            "mount_point": point,
+            "backend_type": "local",
+            "priority": 7,
+            "readonly": False,
+        }
+        assert {point, "/"} <= {each.mount_point for each in nx.list_mounts()}
+        assert "/workspace" not in {each.mount_point for each in nx.list_mounts()}
+        assert nx.has_mount(point) and not nx.has_mount("/workspace") and nx.get_mount_info("/workspace/x") is None
+        with pytest.raises(nexus.NexusPermissionError):
+            nx.remove_mount(point)
+    with nexus.RemoteNexusFS(server.url, ben.api_key) as nx:
+        assert point not in {each.mount_point for each in nx.list_mounts()}
+        assert nx.get_mount(point) is None and nx.get_mount_info(f"{point}/key") is None
+    with nexus.RemoteNexusFS(server.url, server.admin.api_key) as nx:
+        assert "data_dir" in nx.get_mount_info(f"{point}/key").config
+    server.unmount(point)
