@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from backends.registry import has_native, open_native, open_store, resolve
 from backends.registry import identity as store_identity
 from backends.registry import kinds as store_kinds
 from backends.registry import mask as store_mask
-from backends.registry import open_store
 from gateway.audit.log import AuditLog
 from gateway.auth.credentials import MasterKey, load_master_key
 from gateway.auth.keyring import KeyRing
@@ -73,6 +73,9 @@ def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
 
     return StoreFactory(
         open=lambda backend_type, config: open_store(backend_type, config, defaults=defaults),
+        open_native=lambda backend_type, config: open_native(backend_type, config, defaults=defaults),
+        resolve=resolve,
+        has_native=has_native,
         identity=store_identity,
         mask=store_mask,
         seal=seal,
@@ -148,7 +151,7 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
             buckets=Buckets(catalog, names, settings.region, settings.default_ownership),
             objects=objects,
             files=Files(catalog, names, content, objects),
-            uploads=Uploads(catalog, names, content, keys, limits),
+            uploads=Uploads(catalog, names, content, keys, objects, limits),
             users=Users(catalog, master_key),
             keyring=KeyRing(catalog, generation, master_key),
             collector=Collector(catalog, names),

@@ -14,6 +14,7 @@ from gateway.catalog.base import Catalog, Program
 from gateway.errors import BadBucketName, BucketNotEmpty, ReadOnlyMount
 from gateway.locks import DefaultRetention
 from gateway.names import Names
+from gateway.native_listing import has_keys
 from gateway.public_access import PublicAccessBlock, configs_of_new_bucket
 from gateway.public_access import load as load_block
 from gateway.types import Bucket, Principal
@@ -129,6 +130,9 @@ class Buckets:
         mounts = snapshot.table.covering(f"/{bucket.name}")
         if mounts and mounts[0].readonly:
             raise ReadOnlyMount(f"/{bucket.name}", mounts[0].mount_point)
+        for native in snapshot.natives(bucket.name):
+            if await has_keys(native):
+                raise BucketNotEmpty(bucket.name)
         try:
             await self._catalog.write(_delete, bucket, time.time_ns() // 1_000_000)
         except BucketNotEmpty as error:

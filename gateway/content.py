@@ -122,7 +122,7 @@ class ContentStore:
                 return await self._store_small(source, store, scope, checks, domain)
             return await self._store_long(source, store, scope, checks, domain)
         except StoreError as error:
-            raise _told(error) from error
+            raise told(error) from error
 
     async def _store_small(
         self, source: Source, store: OpenStore, scope: str, checks: Checks, domain: Domain | None
@@ -253,7 +253,7 @@ class ContentStore:
         try:
             return await self._catalog.write_after(stored.prelude, verb, *args)
         except StoreError as error:
-            raise _told(error) from error
+            raise told(error) from error
 
     async def reclaim(self, stored: Stored) -> None:
         """Make sure, after a collector ran in between, that every block is still there; note the new epoch.
@@ -299,7 +299,7 @@ class ContentStore:
         try:
             return inline.read_inline(BlobName(content.scope, content.digest))
         except StoreError as error:
-            raise _told(error) from error
+            raise told(error) from error
 
     async def read_small_sealed(
         self, store: OpenStore, content: Content, span: ByteRange, customer: CustomerKey | None
@@ -315,7 +315,7 @@ class ContentStore:
             stored = inline.read_inline(name)
             return None if stored is None else sealing.open_sealed(data_key, content.size, stored, span)
         except StoreError as error:
-            raise _told(error) from error
+            raise told(error) from error
         except Tampered as error:
             raise ContentUnavailable(str(await self._damaged(store, name, str(error)))) from error
 
@@ -346,7 +346,7 @@ class ContentStore:
                         async for chunk in chunks:
                             yield chunk
         except StoreError as error:
-            raise _told(error) from error
+            raise told(error) from error
 
     async def _read_block(
         self, store: OpenStore, scope: str, block: Block, span: ByteRange, customer: CustomerKey | None
@@ -409,7 +409,7 @@ class ContentStore:
             at = page[-1].offset + page[-1].size
 
 
-def _told(error: StoreError) -> GatewayError:
+def told(error: StoreError) -> GatewayError:
     """What a store's failure means to whoever wanted a content."""
     if isinstance(error, StoreFull):
         return StorageFull(str(error))

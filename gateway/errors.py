@@ -319,6 +319,14 @@ class BadMount(GatewayError):
     """A mount's point, type or configuration is not usable."""
 
 
+class NotHeld(GatewayError):
+    """A native store cannot hold what was asked of it; the message is safe to show."""
+
+
+class KeyNotHeld(BadRequest):
+    """A native store can hold no object of that key; the message says why."""
+
+
 class MountsChanged(GatewayError):
     """The configuration changed while a write was under way; resolve again. Never leaves the core."""
 

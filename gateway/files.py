@@ -13,6 +13,7 @@ from gateway.catalog import files as verbs
 from gateway.catalog import listing
 from gateway.catalog.base import Catalog, Prelude
 from gateway.catalog.blobs import Claim, ClaimLost
+from gateway.catalog.listing import Page
 from gateway.catalog.rows import FILE, file_info
 from gateway.conditions import ReadConditions, WriteConditions
 from gateway.content import ContentStore, Stored
@@ -21,6 +22,7 @@ from gateway.errors import (
     ContentUnavailable,
     MountsChanged,
     ObjectNotFound,
+    ObjectReplaced,
     Overloaded,
     PreconditionFailed,
     StorageFull,
@@ -54,7 +56,11 @@ class Files:
 
     async def hashes(self, infos: Sequence[ObjectInfo]) -> list[str]:
         """The content hashes of several files; S3's ETag of one under a customer's key, which tells nothing."""
-        unknown = {info.content for info in infos if _is_long(info.content) and info.content not in self._hashes}
+        unknown = {
+            info.content
+            for info in infos
+            if info.native is None and _is_long(info.content) and info.content not in self._hashes
+        }
         if unknown:
             contents = list(unknown)
             found = zip(contents, await self._catalog.scan(verbs.hash_contents, contents), strict=True)
@@ -64,7 +70,7 @@ class Files:
         return [self._shown_hash(info) for info in infos]
 
     def _shown_hash(self, info: ObjectInfo) -> str:
-        if info.encryption is not None and info.encryption.kind == SSE_C:
+        if info.native is not None or (info.encryption is not None and info.encryption.kind == SSE_C):
             return info.etag
         return self._hashes[info.content] if _is_long(info.content) else info.content.digest or verbs.NOTHING
 
@@ -74,18 +80,32 @@ class Files:
         self, bucket: Bucket, prefix: str, delimiter: str, after: str, limit: int
     ) -> tuple[list[ObjectInfo], list[str], str | None]:
         """A page of files and of the common prefixes among them, and what to continue after if there is more."""
-        page = await self._catalog.scan(
-            listing.list_objects, bucket.id, prefix.encode(), delimiter.encode(), after.encode(), limit, FILE
-        )
-        infos = [file_info(row) for row in page.rows]
+
+        async def pages(past: bytes, most: int) -> Page:
+            page = await self._catalog.scan(
+                listing.list_objects, bucket.id, prefix.encode(), delimiter.encode(), past, most, FILE
+            )
+            return page._replace(rows=[(row[0], file_info(row)) for row in page.rows])
+
+        if self._names.at_hand.natives(bucket.name):
+            page = await self._objects.native.list_files(bucket, prefix, delimiter, after, limit, pages)
+        else:
+            page = await pages(after.encode(), limit)
+        infos = [info for _, info in page.rows]
         return infos, [found.decode() for found in page.prefixes], page.last.decode() if page.truncated else None
 
     async def versions(self, bucket: Bucket, key: str, limit: int) -> list[ObjectInfo]:
-        """The versions of a key that have content, the latest first."""
+        """The versions of a key that have content, the latest first; of a native object, itself alone."""
+        if (native := await self._objects.native.shown(bucket, key, None, self._objects.find)) is not None:
+            return [native]
         return await self._catalog.scan(verbs.numbered_versions, bucket.id, key, LATEST, limit)
 
     async def version(self, bucket: Bucket, key: str, number: int) -> ObjectInfo:
         """One of them by its number. Raises ObjectNotFound."""
+        if (native := await self._objects.native.shown(bucket, key, None, self._objects.find)) is not None:
+            if number != native.version:
+                raise ObjectNotFound(bucket.name, key)
+            return native
         found = await self._catalog.scan(verbs.numbered_versions, bucket.id, key, min(number, LATEST) + 1, 1)
         if not found or found[0].version != number:
             raise ObjectNotFound(bucket.name, key)
@@ -98,6 +118,9 @@ class Files:
 
         Raises ObjectNotFound, BadRequest, ReadOnlyMount, Overloaded.
         """
+        if (native := await self._objects.native.shown(bucket, key, None, self._objects.find)) is not None:
+            await self._describe(bucket, native, changes)
+            return
         if versioning_of(bucket) is None:
             snapshot = await self._names.current()
             snapshot.table.resolve_writable(f"/{bucket.name}/{key}")
@@ -123,6 +146,19 @@ class Files:
                 return
             except PreconditionFailed:
                 continue  # somebody wrote meanwhile: merge into what is there now
+        raise Overloaded("the file keeps changing")
+
+    async def _describe(self, bucket: Bucket, info: ObjectInfo, changes: Mapping[str, str | None]) -> None:
+        """``set_metadata`` for an object of a native store."""
+        for _ in range(ATTEMPTS):
+            merged = verbs.merge_metadata(info.attributes.metadata, changes, MAX_METADATA)
+            try:
+                await self._objects.native.describe(bucket, info, replace(info.attributes, metadata=merged))
+                return
+            except ObjectReplaced:
+                info = await self._objects.find(bucket, info.key)
+                if info.native is None:
+                    break
         raise Overloaded("the file keeps changing")
 
     async def put_all(self, staged: Sequence[Staged]) -> list[ObjectInfo]:

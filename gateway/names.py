@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from backends.base import (
     DEFAULT_SCOPE,
@@ -23,6 +24,7 @@ from backends.base import (
     StoreError,
     StreamingWrites,
 )
+from backends.native import NativeStore
 from gateway.acl import ENFORCED
 from gateway.catalog import config
 from gateway.catalog.base import Catalog
@@ -31,12 +33,15 @@ from gateway.errors import (
     BadMount,
     BadRequest,
     BucketNotFound,
+    Conflict,
     ContentUnavailable,
     MountNotFound,
+    NotHeld,
     ReadOnlyMount,
     UnknownStorageClass,
 )
 from gateway.generation import Generation
+from gateway.layouts import LAYOUT, NATIVE, with_layout
 from gateway.mounts import MountTable, bucket_of, check_mount_point
 from gateway.public_access import configs_of_new_bucket
 from gateway.storage_classes import STANDARD, TRANSITIONS, check_class_name
@@ -62,6 +67,10 @@ class OpenStore:
     """The same store, where it takes blobs piece by piece."""
     remote: Remote | None = None
     """The same store, where it is behind a network."""
+    native: NativeStore | None = None
+    """The store's other face, where its layout is native: its own keys. ``blobs`` are parts of uploads under way."""
+    is_native: bool = False
+    """Whether its layout is native, be it open or not."""
 
     def scope_for(self, bucket: Bucket) -> str:
         """Whose content a bucket's is: contents are shared within a scope only."""
@@ -71,6 +80,28 @@ class OpenStore:
         if self.blobs is None:
             raise ContentUnavailable(f"the store {self.info.id} cannot be opened: {self.problem}")
         return self.blobs
+
+    def use_native(self) -> NativeStore:
+        if self.native is None:
+            raise ContentUnavailable(f"the store {self.info.id} cannot be opened: {self.problem}")
+        return self.native
+
+
+class NativeMount(NamedTuple):
+    """A mount of a native store, as one bucket sees it."""
+
+    mount: Mount
+    store: OpenStore
+    below: str
+    """What those keys of the bucket begin with that it covers."""
+    base: str
+    """What they begin with in the store instead."""
+
+    def key_of(self, key: str) -> str | None:
+        """The store's name of a key; None where it is not covered, or is the mount point itself."""
+        if not key.startswith(self.below) or len(key) == len(self.below):
+            return None
+        return self.base + key[len(self.below) :]
 
 
 @dataclass(slots=True)
@@ -83,6 +114,31 @@ class Snapshot:
     buckets: dict[str, Bucket] = field(default_factory=dict)
     classes: Mapping[str, str] = field(default_factory=dict)
     """The mount points that storage classes are bound to."""
+    has_natives: bool = False
+    """Whether any store is native: where none is, nobody pays for there being such."""
+    _natives: dict[str, tuple[NativeMount, ...]] = field(default_factory=dict)
+
+    def natives(self, bucket: str) -> tuple[NativeMount, ...]:
+        """The native stores that are mounted over or in a bucket, in the order in which they win."""
+        if not self.has_natives:
+            return ()
+        found = self._natives.get(bucket)
+        if found is None:
+            found = tuple(self._natives_of(bucket))
+            if len(self._natives) < MAX_CACHED_BUCKETS:
+                self._natives[bucket] = found
+        return found
+
+    def _natives_of(self, bucket: str) -> Iterator[NativeMount]:
+        for mount in self.table.mounts:
+            store = self.stores[mount.store_id]
+            if not store.is_native:
+                continue
+            name, _, rest = mount.mount_point[1:].partition("/")
+            if not name:
+                yield NativeMount(mount, store, "", f"{bucket}/")
+            elif name == bucket:
+                yield NativeMount(mount, store, f"{rest}/" if rest else "", "")
 
     def writable(self, bucket: Bucket, key: str, storage_class: str = STANDARD) -> OpenStore:
         """The store that takes new content of a key: its path's, or the one its storage class is bound to.
@@ -91,6 +147,8 @@ class Snapshot:
         """
         path = f"/{bucket.name}/{key}"
         mount = self.table.resolve_writable(path)
+        if storage_class != STANDARD and self.stores[mount.store_id].is_native:
+            raise NotHeld("This path is in a native store, whose objects have no other storage class than STANDARD.")
         if storage_class != STANDARD:
             if storage_class in self.classes:
                 mount = self.bound(storage_class, path)
@@ -106,6 +164,8 @@ class Snapshot:
             raise BackendNotFound(point)
         if mount.readonly:
             raise ReadOnlyMount(path, point)
+        if self.stores[mount.store_id].is_native:
+            raise NotHeld(f"the storage class {storage_class} is bound to a native store, where each key has its place")
         return mount
 
     def holding(self, store_id: int, path: str) -> OpenStore:
@@ -163,6 +223,12 @@ class StoreFactory:
     seal: Callable[[Mapping[str, str]], bytes]
     unseal: Callable[[bytes], dict[str, str]]
     kinds: Callable[[], list[StoreKind]]
+    open_native: Callable[[str, Mapping[str, str]], NativeStore | None]
+    """Opens a store by its own keys; None where its layout is another."""
+    resolve: Callable[[str, Mapping[str, str]], tuple[str, dict[str, str]]]
+    """A type and configuration as they are kept, of those that people may say."""
+    has_native: Callable[[str], bool]
+    """Whether stores of a type have the layout ``native``."""
     is_near: Callable[[GroupedWrites], bool]
     """Whether a store is on the catalog's own disk. The catalog's writer does the group writes of such stores alone:
     one on another disk, which may hang by itself, must not hold up the writes of all."""
@@ -212,6 +278,11 @@ class Names:
                 snapshot.buckets[name] = found
         return found
 
+    @property
+    def at_hand(self) -> Snapshot:
+        """The configuration as it was at the last look: whoever found a bucket has looked just now."""
+        return self._snapshot
+
     def known(self, name: str) -> Bucket | None:
         """A bucket that this worker has at hand; as it was, should it have changed just now."""
         return self._snapshot.buckets.get(name)
@@ -230,7 +301,8 @@ class Names:
                 if row.id in mounted:
                     stores[row.id] = await asyncio.to_thread(self._open, row)
             classes = {**self._classes, **await self._catalog.read(config.load_classes)}
-            self._snapshot = Snapshot(generation, MountTable(mounts), stores, classes=classes)
+            has_natives = any(store.is_native for store in stores.values())
+            self._snapshot = Snapshot(generation, MountTable(mounts), stores, {}, classes, has_natives)
 
     def _open(self, row: config.StoreRow) -> OpenStore:
         settings = self._factory.unseal(row.sealed_config)
@@ -238,6 +310,7 @@ class Names:
         if known and known.blobs is not None and known.info.config == settings:
             return known
         info = StoreInfo(row.id, row.backend_type, settings, row.block_size, row.dedup_scope)
+        is_native = settings.get(LAYOUT) == NATIVE
         try:
             blobs = self._factory.open(row.backend_type, settings)
             store = OpenStore(
@@ -247,11 +320,13 @@ class Names:
                 grouped=blobs if isinstance(blobs, GroupedWrites) and self._factory.is_near(blobs) else None,
                 streaming=blobs if isinstance(blobs, StreamingWrites) else None,
                 remote=blobs if isinstance(blobs, Remote) else None,
+                native=self._factory.open_native(row.backend_type, settings),
+                is_native=is_native,
             )
         except StoreError as error:
             # One store that is out of order must not take the others down.
             log.error("store %d (%s) cannot be opened: %s", row.id, row.backend_type, error)
-            store = OpenStore(info, None, str(error))
+            store = OpenStore(info, None, str(error), is_native=is_native)
         self._opened[row.id] = store
         return store
 
@@ -259,7 +334,17 @@ class Names:
         for store in self._opened.values():
             if store.blobs is not None:
                 await store.blobs.close()
+            if store.native is not None:
+                await store.native.close()
         self._opened.clear()
+
+
+async def same_bucket(names: Names, bucket: Bucket) -> Bucket:
+    """A bucket as it is configured now. Raises BucketNotFound when it went, Conflict when it was made again."""
+    found = await names.bucket(bucket.name)
+    if found.id != bucket.id:
+        raise Conflict("the bucket was deleted and made again meanwhile")
+    return found
 
 
 class Mounts:
@@ -299,6 +384,8 @@ class Mounts:
         if scope not in ("tenant", "store"):
             raise BadMount("dedup_scope is 'tenant' or 'store'")
         try:
+            snapshot = await self._names.current()
+            backend_type, options = await with_layout(self._factory, snapshot, backend_type, options, readonly)
             identity = await asyncio.to_thread(self._factory.identity, backend_type, options)
             await self._try(backend_type, options)
         except StoreError as error:
@@ -356,7 +443,10 @@ class Mounts:
 
     async def _try(self, backend_type: str, options: Mapping[str, str]) -> None:
         """Open a store before it is recorded, so that a wrong configuration is refused here and now."""
-        trial = await asyncio.to_thread(self._factory.open, backend_type, options)
+        trial: NativeStore | BlobStore | None
+        trial = await asyncio.to_thread(self._factory.open_native, backend_type, options)
+        if trial is None:
+            trial = await asyncio.to_thread(self._factory.open, backend_type, options)
         try:
             if isinstance(trial, Probing):
                 await trial.probe()

@@ -36,13 +36,16 @@ from gateway.errors import (
     IsDeleteMarker,
     KeyTooLong,
     MountsChanged,
+    NotHeld,
     ObjectNotFound,
     ObjectReplaced,
     Overloaded,
     StorageFull,
     VersionNotFound,
 )
-from gateway.names import Names, OpenStore, Snapshot
+from gateway.names import Names, OpenStore, Snapshot, same_bucket
+from gateway.native import NativeObjects, Said, Target
+from gateway.storage_classes import STANDARD
 from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo, ObjectPart
 from gateway.versioning import NULL, place_of, shown_id, versioning_of
 
@@ -80,11 +83,18 @@ class Objects:
         self._content = content
         self._keys = keys
         self._max_copy = max_copy
+        self.native = NativeObjects(names, content, keys)
 
     # -- reading
 
     async def find(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectInfo:
         """What a key shows, or one of its versions. Raises ObjectNotFound, VersionNotFound, IsDeleteMarker."""
+        if not version_id and (sources := self.native.sources(bucket, key)):
+            return await self.native.find(sources, bucket, key, version_id, self._find)
+        return await self._find(bucket, key, version_id)
+
+    async def _find(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectInfo:
+        """The same, of what the catalog has."""
         if version_id is not None:
             found = await self._catalog.read(versions.find_version, bucket.id, key, version_id)
         else:
@@ -117,6 +127,8 @@ class Objects:
         try:
             return await self._open(bucket, key, info, span, customer)
         except ContentUnavailable:
+            if info.native is not None:
+                raise
             again = await self.find(bucket, key, info.version_id or None)
             if again.content == info.content:
                 raise
@@ -129,6 +141,9 @@ class Objects:
         if span.stop <= span.start:
             return Opened(info, span, b"")
         snapshot = await self._names.current()
+        if info.native is not None:
+            native = self.native.read(snapshot, f"/{bucket.name}/{key}", info, span)
+            return Opened(info, span, _prepend(await anext(native, b""), native))
         store = snapshot.holding(content.store_id, f"/{bucket.name}/{key}")
         if content.sealed:
             opened = await self._content.read_small_sealed(store, content, span, customer)
@@ -171,6 +186,12 @@ class Objects:
 
         Everything that can be refused early is, before the body is read.
         """
+        target = self.native.target(await self._names.current(), bucket, key)
+        if target is not None:
+            check_key(key)
+            return await self.native.put(
+                target, source, attributes, checks, Said(acl, lock, wanted), conditions, self.find
+            )
         staged = await self.stage(
             bucket,
             key,
@@ -202,9 +223,11 @@ class Objects:
         """The first half of a put: the body is stored, and has yet to be named."""
         check_key(key)
         snapshot = await self._names.current()
+        if self.native.target(snapshot, bucket, key) is not None:
+            raise NotHeld("This path is in a native store, which cannot take one object together with others.")
         store = snapshot.writable(bucket, key, attributes.storage_class)
         if conditions:
-            await self._check_early(bucket, key, conditions)
+            conditions = await self._check_early(bucket, key, conditions)
         scope, domain = await self._place(store, bucket, wanted)
         stored = await self._content.store(source, store, scope, checks, domain)
         new = NewObject(
@@ -232,7 +255,10 @@ class Objects:
         domain = await self._keys.for_writing(bucket.name, scope, wanted)
         return domain.scope(scope), domain
 
-    async def _check_early(self, bucket: Bucket, key: str, conditions: WriteConditions) -> None:
+    async def _check_early(self, bucket: Bucket, key: str, conditions: WriteConditions) -> WriteConditions:
+        """Raise where conditions do not hold now; what the catalog has to check when it names the object."""
+        if self.native.sources(bucket, key):
+            return await self.native.conditions_beneath(bucket, key, conditions, self.find)
         present = await self._catalog.read(verbs.find_object, bucket.id, key)
         check_write(
             conditions,
@@ -240,6 +266,7 @@ class Objects:
             key,
             (present.etag, present.size, present.modified_at) if present else None,
         )
+        return conditions
 
     async def _name(self, new: NewObject, stored: Stored, snapshot: Snapshot) -> ObjectInfo:
         """Commit a stored body under its name, looking again where the world moved on meanwhile."""
@@ -288,11 +315,17 @@ class Objects:
         limit = self._max_copy if limit is None else limit
         if source.size > limit:
             raise EntityTooLarge(source.size, limit)
-        attributes = source.attributes if attributes is None else attributes
         snapshot = await self._names.current()
+        target = self.native.target(snapshot, bucket, key)
+        if target is not None:
+            said = Said(acl, lock, wanted)
+            return await self._copy_to_native(
+                source, source_bucket, target, attributes, algorithm, said, source_key, conditions, snapshot
+            )
+        attributes = source.attributes if attributes is None else attributes
         store = snapshot.writable(bucket, key, attributes.storage_class)
         if conditions:
-            await self._check_early(bucket, key, conditions)
+            conditions = await self._check_early(bucket, key, conditions)
         scope, domain = await self._place(store, bucket, wanted)
         new = NewObject(
             bucket,
@@ -309,8 +342,10 @@ class Objects:
             lock=lock,
             encryption=domain.encryption if domain else None,
         )
-        if source.content.size and (store.info.id, scope) != (source.content.store_id, source.content.scope):
-            body = self._body(source, source_bucket, snapshot, source_key)
+        if source.native is not None or (
+            source.content.size and (store.info.id, scope) != (source.content.store_id, source.content.scope)
+        ):
+            body = self.body(source, source_bucket, snapshot, ByteRange(0, source.size), source_key)
             return await self._copy_bytes(source, body, new, store, scope, domain, snapshot)
         for _ in range(ATTEMPTS):
             try:
@@ -320,10 +355,39 @@ class Objects:
                 new = replace(new, bucket=bucket)
         raise Overloaded("the configuration keeps changing")
 
-    def _body(self, source: ObjectInfo, bucket: Bucket, snapshot: Snapshot, key: CustomerKey | None) -> Bytes:
-        """The bytes of an object, as a body."""
-        origin = snapshot.holding(source.content.store_id, f"/{bucket.name}/{source.key}")
-        return Bytes(self._content.read(origin, source.content, ByteRange(0, source.size), key), source.size)
+    async def _copy_to_native(
+        self,
+        source: ObjectInfo,
+        source_bucket: Bucket,
+        target: Target,
+        attributes: Attributes | None,
+        algorithm: str | None,
+        said: Said,
+        key: CustomerKey | None,
+        conditions: WriteConditions,
+        snapshot: Snapshot,
+    ) -> ObjectInfo:
+        """A copy into a native store: the bytes go there, unless they are there and only what is said changes."""
+        if attributes is None:  # the class that the source was placed by says nothing of this place
+            attributes = replace(source.attributes, storage_class=STANDARD)
+        if self.native.is_at(source, target):
+            self.native.check(target.bucket, attributes, said)
+            if conditions:
+                await self._check_early(target.bucket, target.key, conditions)
+            return await self.native.describe(target.bucket, source, attributes)
+        body = self.body(source, source_bucket, snapshot, ByteRange(0, source.size), key)
+        checks = Checks(algorithm=algorithm or "CRC64NVME", limit=source.size)
+        return await self.native.put(target, body, attributes, checks, said, conditions, self.find)
+
+    def body(
+        self, source: ObjectInfo, bucket: Bucket, snapshot: Snapshot, span: ByteRange, key: CustomerKey | None
+    ) -> Bytes:
+        """A span of the bytes of an object, as a body."""
+        size, path = span.stop - span.start, f"/{bucket.name}/{source.key}"
+        if source.native is not None:
+            return Bytes(self.native.read(snapshot, path, source, span), size)
+        origin = snapshot.holding(source.content.store_id, path)
+        return Bytes(self._content.read(origin, source.content, span, key), size)
 
     async def _copy_bytes(
         self,
@@ -337,7 +401,9 @@ class Objects:
     ) -> ObjectInfo:
         """A copy between stores or scopes: a real upload, which keeps the parts, and the ETag where it may."""
         stored = await self._content.store(body, store, scope, Checks(limit=source.size), domain)
-        if not source.parts and not _hides_md5(source.encryption) and stored.md5.hex() != source.etag:
+        if source.native is not None:  # its ETag may be none of ours, and it has no checksum that we know
+            new = replace(new, checksum=new.checksum or stored.checksum)
+        elif not source.parts and not _hides_md5(source.encryption) and stored.md5.hex() != source.etag:
             await self._content.abandon(stored.store, stored.scope, stored.blocks)
             raise ContentUnavailable("the source's bytes do not match its ETag")
         layout = None
@@ -362,7 +428,7 @@ class Objects:
             return have
         hasher = checksums.new(algorithm)
         if source.size:
-            async for chunk in self._body(source, bucket, snapshot, key):
+            async for chunk in self.body(source, bucket, snapshot, ByteRange(0, source.size), key):
                 await self._content.run(hasher.update, chunk)
         return Checksum(algorithm, checksums.encode(hasher.digest()))
 
@@ -372,6 +438,12 @@ class Objects:
         Raises by the conditions, ObjectLocked, ReadOnlyMount, BackendNotFound.
         """
         check_key(removal.key)
+        if sources := self.native.sources(bucket, removal.key):
+            return await self.native.delete(sources, bucket, removal, self._find, self._delete)
+        return await self._delete(bucket, removal)
+
+    async def _delete(self, bucket: Bucket, removal: Removal) -> Removed:
+        """The same, of what the catalog has."""
         for _ in range(ATTEMPTS):
             snapshot = await self._names.current()
             snapshot.table.resolve_writable(f"/{bucket.name}/{removal.key}")
@@ -386,27 +458,38 @@ class Objects:
     ) -> None:
         """Replace an object's tags. Raises ObjectNotFound, VersionNotFound, IsDeleteMarker, ReadOnlyMount."""
         await self._check_writable(bucket, key)
+        if await self.native.shown(bucket, key, version_id, self.find) is not None:
+            if tags:
+                raise NotHeld("This object is in a native store, which has no tags.")
+            return
         await self._catalog.write(versions.set_tags, bucket, key, version_id, tags)
 
     async def set_legal_hold(self, bucket: Bucket, key: str, version_id: str | None, held: bool) -> None:
         """Put a version under a legal hold or lift it. Raises as ``set_tags``."""
-        await self._check_writable(bucket, key)
+        await self._check_lockable(bucket, key, version_id)
         await self._catalog.write(versions.set_legal_hold, bucket, key, version_id, held)
 
     async def set_retention(
         self, bucket: Bucket, key: str, version_id: str | None, mode: str | None, until: int | None, *, bypass: bool
     ) -> None:
         """Replace a version's retention. Raises as ``set_tags``, and ObjectLocked."""
-        await self._check_writable(bucket, key)
+        await self._check_lockable(bucket, key, version_id)
         await self._catalog.write(versions.set_retention, bucket, key, version_id, mode, until, now_ms(), bypass)
 
     async def _check_writable(self, bucket: Bucket, key: str) -> None:
         snapshot = await self._names.current()
         snapshot.table.resolve_writable(f"/{bucket.name}/{key}")
 
+    async def _check_lockable(self, bucket: Bucket, key: str, version_id: str | None) -> None:
+        await self._check_writable(bucket, key)
+        if await self.native.shown(bucket, key, version_id, self.find) is not None:
+            raise NotHeld("This object is in a native store, which has no object lock.")
+
     async def set_acl(self, bucket: Bucket, info: ObjectInfo, acl: Acl | None) -> None:
         """Replace the ACL of an object found before; nothing else of it changes. Raises Conflict, ReadOnlyMount."""
         await self._check_writable(bucket, info.key)
+        if info.native is not None:
+            raise NotHeld("This object is in a native store, whose objects have no ACL of their own.")
         await self._catalog.write(verbs.set_acl, bucket, info, acl)
 
     async def list(self, bucket: Bucket, prefix: str, delimiter: str, after: str, limit: int) -> Page:
@@ -416,7 +499,13 @@ class Objects:
         # Without a delimiter a page is one range of the index, read at once: about a millisecond, and a third of what
         # it costs in a thread, where each row changes hands with the event loop. Seeks past prefixes can be many.
         look = self._catalog.scan if delimiter else self._catalog.read
-        return await look(listing.list_objects, bucket.id, prefix.encode(), delimiter.encode(), after.encode(), limit)
+
+        async def pages(past: bytes, most: int) -> Page:
+            return await look(listing.list_objects, bucket.id, prefix.encode(), delimiter.encode(), past, most)
+
+        if self._names.at_hand.natives(bucket.name):
+            return await self.native.list(bucket, prefix, delimiter, after, limit, pages)
+        return await pages(after.encode(), limit)
 
     async def list_versions(
         self, bucket: Bucket, prefix: str, delimiter: str, after: str, after_id: str | None, limit: int
@@ -435,9 +524,20 @@ class Objects:
             found = await self._catalog.read(versions.find_version, bucket.id, after, NULL)
             # Where it was is not known once it is gone: the key's versions are told again rather than some not at all.
             past = found.version if found is not None else MAX_VERSION
-        return await self._catalog.scan(
-            listing.list_versions, bucket.id, prefix.encode(), delimiter.encode(), after.encode(), past, limit
-        )
+            if await self.native.shown(bucket, after, NULL, self.find) is not None:
+                past = MAX_VERSION  # it was the native object, which comes before all that the catalog has
+
+        async def pages(at: bytes, most: int) -> Page:
+            nonlocal past
+            page = await self._catalog.scan(
+                listing.list_versions, bucket.id, prefix.encode(), delimiter.encode(), at, past, most
+            )
+            past = page.rows[-1][1] if page.rows and page.last == page.rows[-1][0] else None
+            return page
+
+        if self._names.at_hand.natives(bucket.name):
+            return await self.native.list_versions(bucket, prefix, delimiter, after, limit, pages)
+        return await pages(after.encode(), limit)
 
 
 class Bytes:
@@ -467,14 +567,6 @@ async def still_there(names: Names, new: NewObject, store: OpenStore) -> tuple[S
     if snapshot.writable(bucket, new.key, new.attributes.storage_class).info.id != store.info.id:
         raise Conflict("the mounts of this key changed meanwhile")
     return snapshot, bucket
-
-
-async def same_bucket(names: Names, bucket: Bucket) -> Bucket:
-    """A bucket as it is configured now. Raises BucketNotFound when it went, Conflict when it was made again."""
-    found = await names.bucket(bucket.name)
-    if found.id != bucket.id:
-        raise Conflict("the bucket was deleted and made again meanwhile")
-    return found
 
 
 def check_key(key: str) -> None:

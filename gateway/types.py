@@ -140,9 +140,18 @@ class Lock:
     """None where nobody ever said anything of a hold."""
 
 
+class NativeRef(NamedTuple):
+    """Which object of a native store an object is, and in which state it was found (``backends.native``)."""
+
+    store_id: int
+    key: str
+    """The store's own."""
+    state: str
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One version of an object, as the catalog has it."""
+    """One version of an object, as the catalog has it; or an object of a native store."""
 
     bucket_id: int
     key: str
@@ -165,6 +174,8 @@ class ObjectInfo:
     is_marker: bool = False
     """A delete marker: a version that shows nothing."""
     encryption: Encryption | None = None
+    native: NativeRef | None = None
+    """Where the object lies in a native store: the catalog knows nothing of it then."""
 
     @property
     def size(self) -> int:

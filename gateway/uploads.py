@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -36,8 +37,9 @@ from gateway.errors import (
     StorageFull,
     UploadNotFound,
 )
-from gateway.names import Names, OpenStore, Snapshot
-from gateway.objects import ATTEMPTS, Bytes, check_key, etag_of_parts, now_ms, same_bucket
+from gateway.names import Names, OpenStore, Snapshot, same_bucket
+from gateway.native import Said, Target
+from gateway.objects import ATTEMPTS, Bytes, Objects, check_key, etag_of_parts, now_ms
 from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo, Part, Upload
 
 
@@ -64,12 +66,19 @@ class Uploads:
     """Multipart uploads by bucket, key and upload id. Callers are authorised before they come here."""
 
     def __init__(
-        self, catalog: Catalog, names: Names, content: ContentStore, keys: EncryptionKeys, limits: Limits
+        self,
+        catalog: Catalog,
+        names: Names,
+        content: ContentStore,
+        keys: EncryptionKeys,
+        objects: Objects,
+        limits: Limits,
     ) -> None:
         self._catalog = catalog
         self._names = names
         self._content = content
         self._keys = keys
+        self._objects = objects
         self.limits = limits
 
     async def create(
@@ -92,6 +101,8 @@ class Uploads:
         check_key(key)
         for _ in range(ATTEMPTS):
             snapshot = await self._names.current()
+            if self._objects.native.target(snapshot, bucket, key) is not None:
+                self._objects.native.check(bucket, attributes, Said(acl, lock, wanted))
             store = snapshot.writable(bucket, key, attributes.storage_class)
             scope = store.scope_for(bucket)
             encrypted = wanted or self._keys.default_for(bucket)
@@ -203,8 +214,7 @@ class Uploads:
         if size > self.limits.max_part:
             raise EntityTooLarge(size, self.limits.max_part)
         snapshot, store = await self._place(bucket, upload)
-        origin = snapshot.holding(source.content.store_id, f"/{source_bucket.name}/{source.key}") if size else store
-        body = Bytes(self._content.read(origin, source.content, span, source_key), size)
+        body = self._objects.body(source, source_bucket, snapshot, span, source_key)
         checks = Checks(algorithm=upload.checksum_algorithm or "CRC64NVME", limit=self.limits.max_part)
         domain = await self._domain(bucket, upload, customer)
         stored = await self._content.store(body, store, upload.scope, checks, domain)
@@ -256,6 +266,12 @@ class Uploads:
         checksum = self._checksum(upload, parts)
         if whole is not None and not _is_told(whole, checksum):
             raise DigestMismatch(whole.algorithm, whole.value, checksum.value if checksum else "none")
+        target = self._objects.native.target(await self._names.current(), bucket, upload.key)
+        if target is not None:
+            return await self._complete_native(target, upload, parts, checksum, conditions)
+        if conditions and self._objects.native.sources(bucket, upload.key):
+            find = self._objects.find
+            conditions = await self._objects.native.conditions_beneath(bucket, upload.key, conditions, find)
         content = parts[0].content
         for _ in range(ATTEMPTS):
             snapshot, _ = await self._place(bucket, upload)
@@ -280,6 +296,44 @@ class Uploads:
             except MountsChanged:
                 bucket = await same_bucket(self._names, bucket)
         raise Overloaded("the configuration keeps changing")
+
+    async def _complete_native(
+        self,
+        target: Target,
+        upload: Upload,
+        parts: Sequence[Part],
+        checksum: Checksum | None,
+        conditions: WriteConditions,
+    ) -> ObjectInfo:
+        """Put the parts together in a native store, then end the upload: a repetition before that does it again."""
+        bucket = target.bucket
+
+        async def alive() -> None:
+            await self.find(bucket, upload.key, upload.id)
+
+        said = Said(upload.acl, upload.lock, Wanted(upload.encryption) if upload.encryption else None)
+        total = sum(part.size for part in parts)
+        body = Bytes(self._bytes_of(bucket, upload, parts), total)
+        made = await self._objects.native.put(
+            target, body, upload.attributes, Checks(limit=total), said, conditions, self._objects.find, alive
+        )
+        made = replace(made, checksum=checksum)
+        try:
+            await self._catalog.write(verbs.end_upload, upload.id, made, parts, now_ms())
+        except UploadNotFound:
+            if await self.completed(bucket, upload.key, upload.id) is None:
+                raise
+        return made
+
+    async def _bytes_of(self, bucket: Bucket, upload: Upload, parts: Sequence[Part]) -> AsyncIterator[bytes]:
+        snapshot = await self._names.current()
+        for part in parts:
+            if part.size:
+                store = snapshot.holding(part.content.store_id, f"/{bucket.name}/{upload.key}")
+                whole = self._content.read(store, part.content, ByteRange(0, part.size))
+                async with aclosing(whole) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
 
     async def _match(self, upload: Upload, chosen: Sequence[ChosenPart]) -> list[Part]:
         """The stored parts that a completion names, each with the ETag and checksum it says."""

@@ -150,7 +150,21 @@ def complete_upload(upload: Upload, new: NewObject, chosen: Sequence[Part], seen
     blocks = yield from _blocks_of(chosen)
     made = yield from name_object(new, blocks)
     yield from _drop_parts(present, {part.number for part in chosen}, new.now)
-    yield "DELETE FROM parts WHERE upload_id = ?", (upload.id,)
+    yield from _remember(upload.id, made, chosen, new.now)
+    return made
+
+
+def end_upload(upload_id: str, made: ObjectInfo, chosen: Sequence[Part], now: int) -> Program[None]:
+    """As ``complete_upload``, for an object that was put together elsewhere: all parts go. Raises UploadNotFound."""
+    if not (yield "SELECT 1 FROM uploads WHERE id = ? AND completed_at IS NULL", (upload_id,)):
+        raise UploadNotFound(upload_id)
+    present = yield f"SELECT {rows.PART} FROM parts WHERE upload_id = ?", (upload_id,)
+    yield from _drop_parts(present, set(), now)
+    yield from _remember(upload_id, made, chosen, now)
+
+
+def _remember(upload_id: str, made: ObjectInfo, chosen: Sequence[Part], now: int) -> Program[None]:
+    yield "DELETE FROM parts WHERE upload_id = ?", (upload_id,)
     checksum = made.checksum
     answer = {
         "etag": made.etag,
@@ -160,9 +174,8 @@ def complete_upload(upload: Upload, new: NewObject, chosen: Sequence[Part], seen
     }
     yield (
         "UPDATE uploads SET completed_at = ?, completed = ? WHERE id = ?",
-        (new.now, json.dumps(answer), upload.id),
+        (now, json.dumps(answer), upload_id),
     )
-    return made
 
 
 def _blocks_of(parts: Sequence[Part]) -> Program[list[Block]]:

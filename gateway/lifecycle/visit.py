@@ -17,6 +17,7 @@ from gateway.errors import (
     BucketNotFound,
     GatewayError,
     MountsChanged,
+    NotHeld,
     Overloaded,
     ReadOnlyMount,
     StorageFull,
@@ -253,6 +254,9 @@ class Visit:
             self._snapshot.writable(self._mandate.bucket, key, target)
         except (UnknownStorageClass, BackendNotFound, ReadOnlyMount) as error:
             self._give_up(target, error)
+            return False
+        except NotHeld as error:
+            self._complain(f"/{self._name}/{key} stays where it is: {error}")
             return False
         return True
 

@@ -48,6 +48,8 @@ _CODES: dict[type[domain.GatewayError], int] = {
     domain.BadRequest: VALIDATION,
     domain.BadBucketName: VALIDATION,
     domain.BadMount: VALIDATION,
+    domain.NotHeld: VALIDATION,
+    domain.KeyNotHeld: INVALID_PATH,
     domain.MountExists: VALIDATION,
     domain.BucketNotEmpty: VALIDATION,
     domain.EntityTooLarge: VALIDATION,

@@ -613,6 +613,7 @@ _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.StorageFull: lambda e: InsufficientCapacity(),
     domain.Overloaded: lambda e: SlowDown(),
     domain.UnknownStorageClass: lambda e: InvalidStorageClass(StorageClassRequested=e.storage_class),
+    domain.NotHeld: lambda e: NotImplemented_(str(e)),
     domain.BackendNotFound: lambda e: NoSuchBackend(str(e)),
     domain.ReadOnlyMount: lambda e: AccessDenied(f"Access Denied: the mount at {e.mount_point} is read-only"),
 }

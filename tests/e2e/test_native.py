@@ -1,0 +1,291 @@
+"""Directories served as they stand: through S3 and calls, with the clients that people have."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from tests.e2e.harness import Server, unique
+from tests.e2e.rpc import VALIDATION, Rpc, blob, unblob
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def folder(store_dir: Callable[[], Path]) -> Path:
+    """A directory that somebody filled."""
+    root = store_dir()
+    (root / "readme.txt").write_text("hello")
+    (root / "data" / "2024").mkdir(parents=True)
+    (root / "data" / "2024" / "a.csv").write_text("1,2\n")
+    (root / "data" / "b.csv").write_text("3\n")
+    (root / "data.old").write_text("x")
+    (root / "empty").mkdir()
+    return root
+
+
+@pytest.fixture
+def mounted(server: Server, folder: Path) -> str:
+    """A bucket that is that directory, for writing too."""
+    name = unique("native")
+    server.nexus("mounts", "add", f"/{name}", "local", "--config", f"data_dir={folder}", "--config", "layout=native")
+    return name
+
+
+def keys(s3: BaseClient, bucket: str, **options: Any) -> list[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, **options)
+    return [
+        name
+        for page in pages
+        for name in [each["Key"] for each in page.get("Contents", [])]
+        + [each["Prefix"] for each in page.get("CommonPrefixes", [])]
+    ]
+
+
+def code_of(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, int]:
+    response = error.value.response
+    return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def aws(server: Server, *arguments: str) -> str:
+    environment = {**os.environ, **server.admin.environment(), "AWS_DEFAULT_REGION": "us-east-1"}
+    command = ["aws", "--endpoint-url", server.url, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_existing_directory_mounted_read_only_shows_its_files(
+    server: Server, s3: BaseClient, folder: Path, tmp_path: Path
+) -> None:
+    name = unique("datasets")
+    server.nexus("mounts", "add", f"/{name}", "local", "--config", f"data_dir={folder}", "--readonly")
+    before = sorted(path for path in folder.rglob("*"))
+    everything = ["data.old", "data/2024/a.csv", "data/b.csv", "empty/", "readme.txt"]
+    assert keys(s3, name) == everything
+    assert keys(s3, name, PaginationConfig={"PageSize": 1}) == everything
+    assert sorted(keys(s3, name, Delimiter="/")) == ["data.old", "data/", "empty/", "readme.txt"]
+    assert keys(s3, name, Prefix="data/", Delimiter="/") == ["data/b.csv", "data/2024/"]
+    assert "readme.txt" in aws(server, "s3", "ls", f"s3://{name}/")
+    aws(server, "s3", "cp", f"s3://{name}/data/2024/a.csv", str(tmp_path / "a.csv"))
+    assert (tmp_path / "a.csv").read_text() == "1,2\n"
+    head = s3.head_object(Bucket=name, Key="readme.txt")
+    status = (folder / "readme.txt").stat()
+    assert (head["ContentLength"], head["ContentType"]) == (5, "text/plain")
+    assert int(head["LastModified"].timestamp()) == int(status.st_mtime)
+    assert "-" in head["ETag"]
+    part = s3.get_object(Bucket=name, Key="readme.txt", Range="bytes=1-3", IfMatch=head["ETag"])
+    assert part["Body"].read() == b"ell"
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket=name, Key="new", Body=b"1")
+    assert code_of(refused) == ("AccessDenied", 403)
+    with pytest.raises(ClientError) as refused:
+        s3.delete_object(Bucket=name, Key="readme.txt")
+    assert code_of(refused) == ("AccessDenied", 403)
+    assert sorted(folder.rglob("*")) == before, "nothing is written at mount time, nor by reading"
+
+
+def test_an_upload_is_a_plain_file_and_a_file_is_an_object(s3: BaseClient, mounted: str, folder: Path) -> None:
+    put = s3.put_object(
+        Bucket=mounted, Key="new/x.json", Body=b"{}", ContentType="application/x-mine", Metadata={"a": "b"}
+    )
+    assert (folder / "new" / "x.json").read_bytes() == b"{}"
+    head = s3.head_object(Bucket=mounted, Key="new/x.json")
+    assert head["ETag"] == put["ETag"] == f'"{hashlib.md5(b"{}").hexdigest()}"'
+    assert (head["Metadata"], head["ContentType"]) == ({"a": "b"}, "application/x-mine")
+    (folder / "new" / "x.json").write_text("others write, too")
+    changed = s3.get_object(Bucket=mounted, Key="new/x.json")
+    assert changed["Body"].read() == b"others write, too"
+    assert changed["ETag"] != put["ETag"]
+    s3.delete_object(Bucket=mounted, Key="new/x.json")
+    s3.delete_object(Bucket=mounted, Key="new/x.json")
+    assert not (folder / "new").exists()
+
+
+def test_a_multipart_upload_lands_as_one_plain_file(
+    server: Server, s3: BaseClient, mounted: str, folder: Path, tmp_path: Path
+) -> None:
+    content = os.urandom(20 * MIB)
+    (tmp_path / "big").write_bytes(content)
+    aws(server, "s3", "cp", str(tmp_path / "big"), f"s3://{mounted}/deep/big.bin")
+    assert (folder / "deep" / "big.bin").read_bytes() == content
+    assert (
+        s3.get_object(Bucket=mounted, Key="deep/big.bin", Range="bytes=9000000-9000009")["Body"].read()
+        == (content[9000000:9000010])
+    )
+    assert ".nexus" not in "".join(keys(s3, mounted))
+
+
+def test_completing_again_answers_the_same(s3: BaseClient, mounted: str, folder: Path) -> None:
+    upload = s3.create_multipart_upload(Bucket=mounted, Key="m", Metadata={"k": "v"})["UploadId"]
+    named = {"Bucket": mounted, "Key": "m", "UploadId": upload}
+    first = s3.upload_part(**named, PartNumber=1, Body=b"a" * 5 * MIB)
+    copied = s3.upload_part_copy(**named, PartNumber=2, CopySource=f"{mounted}/readme.txt")
+    parts = [
+        {"PartNumber": 1, "ETag": first["ETag"]},
+        {"PartNumber": 2, "ETag": copied["CopyPartResult"]["ETag"]},
+    ]
+    assert not (folder / "m").exists()
+    done = s3.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+    assert (folder / "m").read_bytes() == b"a" * 5 * MIB + b"hello"
+    again = s3.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+    assert again["ETag"] == done["ETag"] == s3.head_object(Bucket=mounted, Key="m")["ETag"]
+    assert s3.head_object(Bucket=mounted, Key="m")["Metadata"] == {"k": "v"}
+
+
+def test_what_is_not_as_declared_leaves_no_trace(s3: BaseClient, mounted: str, folder: Path) -> None:
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket=mounted, Key="wrong/x", Body=b"1", ContentMD5="AAAAAAAAAAAAAAAAAAAAAA==")
+    assert code_of(refused) == ("BadDigest", 400)
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket=mounted, Key="readme.txt", Body=b"1", ChecksumCRC32="AAAAAA==")
+    assert code_of(refused) == ("BadDigest", 400)
+    assert (folder / "readme.txt").read_text() == "hello"
+    left = [path for path in sorted(folder.rglob("*")) if ".nexus" not in path.parts]
+    assert left == before
+    assert not list((folder / ".nexus" / "drafts").iterdir())
+
+
+def test_conditions_are_decided_by_the_store(s3: BaseClient, mounted: str, folder: Path) -> None:
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket=mounted, Key="readme.txt", Body=b"1", IfNoneMatch="*")
+    assert code_of(refused) == ("PreconditionFailed", 412)
+    etag = s3.head_object(Bucket=mounted, Key="readme.txt")["ETag"]
+    s3.put_object(Bucket=mounted, Key="readme.txt", Body=b"mine", IfMatch=etag)
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket=mounted, Key="readme.txt", Body=b"again", IfMatch=etag)
+    assert code_of(refused) == ("PreconditionFailed", 412)
+    assert (folder / "readme.txt").read_text() == "mine"
+    s3.put_object(Bucket=mounted, Key="fresh", Body=b"1", IfNoneMatch="*")
+    assert (folder / "fresh").read_text() == "1"
+
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("k", {"Tagging": "a=b"}, "NotImplemented"),
+    ("k", {"StorageClass": "STANDARD_IA"}, "NotImplemented"),
+    ("k", {"ServerSideEncryption": "AES256"}, "NotImplemented"),
+    ("k", {"WebsiteRedirectLocation": "/there"}, "NotImplemented"),
+    ("a//b", {}, "InvalidArgument"),
+    ("a/../b", {}, "InvalidArgument"),
+    ("../b", {}, "InvalidArgument"),
+    ("data", {}, "InvalidArgument"),
+    ("readme.txt/below", {}, "InvalidArgument"),
+    ("n" * 256, {}, "InvalidArgument"),
+    (".nexus/x", {}, "InvalidArgument"),
+]
+
+
+@pytest.mark.parametrize(("key", "asked", "code"), REFUSED)
+def test_what_a_directory_cannot_hold_is_refused(
+    s3: BaseClient, mounted: str, folder: Path, key: str, asked: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket=mounted, Key=key, Body=b"1", **asked)
+    assert code_of(refused)[0] == code
+    assert len(keys(s3, mounted)) == 5
+
+
+def test_links_lead_nowhere(s3: BaseClient, mounted: str, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("outside")
+    (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "way").symlink_to(tmp_path)
+    assert not {"link", "way", "way/secret"} & set(keys(s3, mounted))
+    for key in ("link", "way/secret"):
+        with pytest.raises(ClientError) as absent:
+            s3.get_object(Bucket=mounted, Key=key)
+        assert code_of(absent) == ("NoSuchKey", 404)
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket=mounted, Key="way/new", Body=b"1")
+    assert code_of(refused)[0] == "InvalidArgument"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret"]
+
+
+def test_copies_go_into_and_out_of_a_directory(s3: BaseClient, mounted: str, bucket: str, folder: Path) -> None:
+    s3.put_object(Bucket=bucket, Key="from", Body=b"cas", Metadata={"k": "v"})
+    s3.copy_object(Bucket=mounted, Key="to", CopySource=f"{bucket}/from")
+    assert (folder / "to").read_bytes() == b"cas"
+    assert s3.head_object(Bucket=mounted, Key="to")["Metadata"] == {"k": "v"}
+    s3.copy_object(Bucket=bucket, Key="back", CopySource=f"{mounted}/readme.txt")
+    assert s3.get_object(Bucket=bucket, Key="back")["Body"].read() == b"hello"
+    s3.copy_object(Bucket=mounted, Key="within", CopySource=f"{mounted}/to")
+    assert (folder / "within").read_bytes() == b"cas"
+    said = {"MetadataDirective": "REPLACE", "Metadata": {"n": "w"}}
+    s3.copy_object(Bucket=mounted, Key="within", CopySource=f"{mounted}/within", **said)
+    assert s3.head_object(Bucket=mounted, Key="within")["Metadata"] == {"n": "w"}
+    assert (folder / "within").read_bytes() == b"cas"
+
+
+def test_a_directory_within_a_bucket_shows_among_its_objects(
+    server: Server, s3: BaseClient, bucket: str, folder: Path
+) -> None:
+    for key in ("a", "files/data/b.csv", "files/mine", "z"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"before")
+    server.nexus(
+        "mounts", "add", f"/{bucket}/files", "local", "--config", f"data_dir={folder}", "--config", "layout=native"
+    )
+    everything = [
+        "a", "files/data.old", "files/data/2024/a.csv", "files/data/b.csv", "files/empty/", "files/mine",
+        "files/readme.txt", "z",
+    ]  # fmt: skip
+    assert keys(s3, bucket) == everything
+    for size in (1, 2, 3):
+        assert keys(s3, bucket, PaginationConfig={"PageSize": size}) == everything
+        shown = keys(s3, bucket, Delimiter="/", PaginationConfig={"PageSize": size})
+        assert sorted(shown) == ["a", "files/", "z"]
+    assert keys(s3, bucket, Prefix="files/da") == everything[1:4]
+    # What the catalog had beneath shows through, and is hidden where the directory has the key as well.
+    assert s3.get_object(Bucket=bucket, Key="files/mine")["Body"].read() == b"before"
+    assert s3.get_object(Bucket=bucket, Key="files/data/b.csv")["Body"].read() == b"3\n"
+    s3.put_object(Bucket=bucket, Key="files/mine", Body=b"after")
+    assert (folder / "mine").read_bytes() == b"after"
+    assert s3.get_object(Bucket=bucket, Key="files/mine")["Body"].read() == b"after"
+    versions = s3.list_object_versions(Bucket=bucket)["Versions"]
+    assert [each["Key"] for each in versions] == everything
+    assert {each["VersionId"] for each in versions} == {"null"}
+    # Deleting deletes from both: nothing older comes back.
+    s3.delete_object(Bucket=bucket, Key="files/mine")
+    assert not (folder / "mine").exists()
+    assert "files/mine" not in keys(s3, bucket)
+
+
+def test_a_bucket_is_not_deleted_over_files(s3: BaseClient, mounted: str, folder: Path) -> None:
+    with pytest.raises(ClientError) as refused:
+        s3.delete_bucket(Bucket=mounted)
+    assert code_of(refused)[0] == "BucketNotEmpty"
+
+
+def test_calls_see_the_same_files(rpc: Rpc, s3: BaseClient, mounted: str, folder: Path) -> None:
+    root = f"/{mounted}"
+    assert rpc.read(f"{root}/readme.txt") == b"hello"
+    assert rpc("list", path=f"{root}/data", recursive=False)["files"] == [f"{root}/data/2024", f"{root}/data/b.csv"]
+    assert rpc("glob", pattern="**/*.csv", path=root)["matches"] == [f"{root}/data/2024/a.csv", f"{root}/data/b.csv"]
+    written = rpc.write(f"{root}/notes/n.txt", b"one")
+    assert (folder / "notes" / "n.txt").read_text() == "one"
+    assert rpc("stat", path=f"{root}/notes/n.txt")["etag"] == written["etag"]
+    rpc("append", path=f"{root}/notes/n.txt", content=blob(b" two"))
+    assert (folder / "notes" / "n.txt").read_text() == "one two"
+    assert unblob(rpc("read_range", path=f"{root}/notes/n.txt", start=4, end=7)) == b"two"
+    rpc("set_metadata", path=f"{root}/notes/n.txt", metadata={"by": "me"})
+    assert s3.head_object(Bucket=mounted, Key="notes/n.txt")["Metadata"] == {"by": "me"}
+    rpc("rename", old_path=f"{root}/notes/n.txt", new_path=f"{root}/data/m.txt")
+    assert not (folder / "notes").exists()
+    assert (folder / "data" / "m.txt").read_text() == "one two"
+    rpc("rename", old_path=f"{root}/data", new_path=f"{root}/moved")
+    assert (folder / "moved" / "2024" / "a.csv").read_text() == "1,2\n"
+    assert not (folder / "data").exists()
+    rpc("mkdir", path=f"{root}/made/by/call", parents=True)
+    assert (folder / "made" / "by" / "call").is_dir()
+    rpc("rmdir", path=f"{root}/made", recursive=True)
+    assert not (folder / "made").exists()
+    refused = rpc.refused(VALIDATION, "write_batch", files=[[f"{root}/x", blob(b"1")]])
+    assert "native store" in refused["message"]
+    assert not (folder / "x").exists()
