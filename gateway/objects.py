@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from backends.base import ByteRange
@@ -124,12 +124,20 @@ class Objects:
         Raises ContentUnavailable, BackendNotFound, KmsError; ObjectNotFound when it has just been deleted,
         ObjectReplaced when it was overwritten: whether the caller may read what is there now is to be decided anew.
         """
-        try:
+        async with self.reading(bucket, info):
             return await self._open(bucket, key, info, span, customer)
+
+    @asynccontextmanager
+    async def reading(self, bucket: Bucket, info: ObjectInfo) -> AsyncIterator[None]:
+        """Read an object found before in the block: what is missing because it was deleted, overwritten or moved
+        meanwhile raises ObjectNotFound or ObjectReplaced instead of ContentUnavailable.
+        """
+        try:
+            yield
         except ContentUnavailable:
             if info.native is not None:
                 raise
-            again = await self.find(bucket, key, info.version_id or None)
+            again = await self.find(bucket, info.key, info.version_id or None)
             if again.content == info.content:
                 raise
             raise ObjectReplaced("it was replaced while it was read; read it again") from None
@@ -308,7 +316,8 @@ class Objects:
         """Copy an object; within a store and a domain of encryption no byte moves.
 
         ``attributes`` None keeps the source's; ``source_key`` is the key of one that is encrypted with a customer's.
-        Raises EntityTooLarge for a source over the limit, else that of S3's single copy; PreconditionFailed, KmsError.
+        Raises EntityTooLarge for a source over the limit, else that of S3's single copy; PreconditionFailed, KmsError;
+        ObjectReplaced where the source is another, or elsewhere, by now: look again.
         """
         check_key(key)
         check_copy_source(source_conditions, source.etag, source.modified_at)
@@ -346,7 +355,7 @@ class Objects:
             source.content.size and (store.info.id, scope) != (source.content.store_id, source.content.scope)
         ):
             body = self.body(source, source_bucket, snapshot, ByteRange(0, source.size), source_key)
-            return await self._copy_bytes(source, body, new, store, scope, domain, snapshot)
+            return await self._copy_bytes(source, source_bucket, body, new, store, scope, domain, snapshot)
         for _ in range(ATTEMPTS):
             try:
                 return await self._catalog.write(verbs.copy_object, new, source, snapshot.generation)
@@ -377,7 +386,8 @@ class Objects:
             return await self.native.describe(target.bucket, source, attributes)
         body = self.body(source, source_bucket, snapshot, ByteRange(0, source.size), key)
         checks = Checks(algorithm=algorithm or "CRC64NVME", limit=source.size)
-        return await self.native.put(target, body, attributes, checks, said, conditions, self.find)
+        async with self.reading(source_bucket, source):
+            return await self.native.put(target, body, attributes, checks, said, conditions, self.find)
 
     def body(
         self, source: ObjectInfo, bucket: Bucket, snapshot: Snapshot, span: ByteRange, key: CustomerKey | None
@@ -392,6 +402,7 @@ class Objects:
     async def _copy_bytes(
         self,
         source: ObjectInfo,
+        source_bucket: Bucket,
         body: Bytes,
         new: NewObject,
         store: OpenStore,
@@ -400,7 +411,8 @@ class Objects:
         snapshot: Snapshot,
     ) -> ObjectInfo:
         """A copy between stores or scopes: a real upload, which keeps the parts, and the ETag where it may."""
-        stored = await self._content.store(body, store, scope, Checks(limit=source.size), domain)
+        async with self.reading(source_bucket, source):
+            stored = await self._content.store(body, store, scope, Checks(limit=source.size), domain)
         if source.native is not None:  # its ETag may be none of ours, and it has no checksum that we know
             new = replace(new, checksum=new.checksum or stored.checksum)
         elif not source.parts and not _hides_md5(source.encryption) and stored.md5.hex() != source.etag:
@@ -428,8 +440,9 @@ class Objects:
             return have
         hasher = checksums.new(algorithm)
         if source.size:
-            async for chunk in self.body(source, bucket, snapshot, ByteRange(0, source.size), key):
-                await self._content.run(hasher.update, chunk)
+            async with self.reading(bucket, source):
+                async for chunk in self.body(source, bucket, snapshot, ByteRange(0, source.size), key):
+                    await self._content.run(hasher.update, chunk)
         return Checksum(algorithm, checksums.encode(hasher.digest()))
 
     async def delete(self, bucket: Bucket, removal: Removal) -> Removed:

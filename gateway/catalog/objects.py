@@ -13,7 +13,7 @@ from gateway.catalog.base import Program
 from gateway.catalog.blobs import Claim, claim, make_manifest, release
 from gateway.conditions import UNCONDITIONAL, WriteConditions, check_write
 from gateway.encryption import Encryption
-from gateway.errors import Conflict, MountsChanged
+from gateway.errors import Conflict, MountsChanged, ObjectReplaced
 from gateway.locks import check_removal, lock_of_new
 from gateway.types import Attributes, Block, Bucket, Checksum, Content, Lock, ObjectInfo
 from gateway.versioning import ENABLED, NULL, SUSPENDED, new_version_id, versioning_of
@@ -221,7 +221,7 @@ def _make_way(bucket_id: int, key: bytes, old: Present | None, status: str, now:
 def copy_object(new: NewObject, source: ObjectInfo, seen: int) -> Program[ObjectInfo]:
     """Name the content of another object of the same store; no byte moves.
 
-    Raises Conflict when the source changed meanwhile, MountsChanged when the configuration did.
+    Raises ObjectReplaced when the source changed or moved meanwhile, MountsChanged when the configuration did.
     """
     where = (source.bucket_id, source.key.encode(), source.version)
     found = yield (
@@ -233,7 +233,7 @@ def copy_object(new: NewObject, source: ObjectInfo, seen: int) -> Program[Object
     digest = bytes.fromhex(content.digest) if content.digest else None
     # Where it lies is part of it: a digest stays when an object moves, the bytes at the former place do not.
     if not found or found[0] != (source.etag, content.store_id, content.scope, digest, content.manifest_id):
-        raise Conflict("the source changed while it was copied")
+        raise ObjectReplaced("the source changed while it was copied")
     yield from check_generation(seen)
     return (yield from name_object(new))
 

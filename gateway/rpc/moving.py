@@ -8,7 +8,7 @@ from typing import Any
 from gateway.access import owner_of_new
 from gateway.catalog.objects import Removal
 from gateway.conditions import UNCONDITIONAL, ReadConditions, WriteConditions
-from gateway.errors import Conflict, GatewayError, ObjectNotFound, PreconditionFailed
+from gateway.errors import Conflict, GatewayError, ObjectNotFound, ObjectReplaced, PreconditionFailed
 from gateway.files import kept
 from gateway.rpc import paths
 from gateway.rpc.directories import PAGE, remove_directory
@@ -18,6 +18,8 @@ from gateway.rpc.paths import Place
 from gateway.rpc.tree import Found, Tree, refuse
 from gateway.rpc.writing import Expected, file_place
 from gateway.types import ObjectInfo
+
+LOOKS = 10
 
 
 @on_tree
@@ -97,7 +99,7 @@ async def _move(tree: Tree, found: Found, new: Place) -> None:
     tree.permit("s3:DeleteObject", found.bucket, old.key)
     snapshot = await tree.core.names.current()
     snapshot.table.resolve_writable(old.path)
-    copied = await _copy(tree, found, new, overwrite=False)
+    found, copied = await _copy(tree, found, new, overwrite=False)
     conditions = WriteConditions(if_match=found.info.etag, if_match_modified_at=found.info.modified_at)
     try:
         await tree.core.objects.delete(found.bucket, Removal(old.key, conditions, owner_id=tree.principal.user_id))
@@ -127,7 +129,20 @@ async def _move_directory(tree: Tree, old: Place, new: Place) -> None:
             )
 
 
-async def _copy(tree: Tree, found: Found, new: Place, overwrite: bool) -> ObjectInfo:
+async def _copy(tree: Tree, found: Found, new: Place, overwrite: bool) -> tuple[Found, ObjectInfo]:
+    """Copy a file; where it was replaced or moved to another store meanwhile, the one that is there by now.
+
+    The file as it was copied, and the copy. Raises Conflict where it keeps changing.
+    """
+    for _ in range(LOOKS):
+        try:
+            return found, await _copy_once(tree, found, new, overwrite)
+        except ObjectReplaced:
+            found = await tree.file(found.place)
+    raise Conflict(f"{found.place.path} keeps changing")
+
+
+async def _copy_once(tree: Tree, found: Found, new: Place, overwrite: bool) -> ObjectInfo:
     bucket = await tree.bucket(new, "s3:PutObject", new.key)
     if found.info.attributes.tags:
         tree.permit("s3:GetObjectTagging", found.bucket, found.place.key, found.info)
@@ -164,5 +179,5 @@ async def copy(tree: Tree, *, path: str, new_path: str, overwrite: bool = True) 
     new = file_place(new_path)
     if found.place == new:
         raise refuse(new.path, "a file is not copied onto itself", VALIDATION)
-    info = await _copy(tree, found, new, overwrite)
+    _, info = await _copy(tree, found, new, overwrite)
     return {"etag": await tree.core.files.hash(info), "version": info.version, "size": info.size}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from backends.base import ByteRange
 from gateway import checksums
-from gateway.conditions import WriteConditions
-from gateway.errors import EntityTooLarge, IsDeleteMarker
+from gateway.conditions import ReadConditions, WriteConditions
+from gateway.errors import EntityTooLarge, IsDeleteMarker, ObjectReplaced, Overloaded
 from gateway.objects import check_key
 from gateway.s3.call import Call
 from gateway.s3.errors import InvalidArgument, InvalidRange, InvalidRequest
@@ -31,6 +32,8 @@ from gateway.s3.operations.registry import operation
 from gateway.s3.parse import split_copy_source
 from gateway.types import Attributes, Bucket, ObjectInfo
 from gateway.versioning import shown_id, versioning_of
+
+LOOKS = 10
 
 _RANGE = re.compile(r"bytes=(\d{1,19})-(\d{1,19})")
 
@@ -96,24 +99,40 @@ async def copy_object(
 ) -> dict[str, Any]:
     """Copy an object, with its metadata or with new; onto itself to change them."""
     members = locals()
-    bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
-    owner_id, acl = await new_object_access(call, bucket, ACL)
-    check_key(Key)
-    if ChecksumAlgorithm is not None and ChecksumAlgorithm not in checksums.ALGORITHMS:
+    return await _looking_again(call, lambda: _copy(call, members))
+
+
+async def _looking_again(call: Call, copy: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """Copy; where the source was replaced or moved to another store meanwhile, decide on all of it anew."""
+    for _ in range(LOOKS):
+        call.notes = None
+        try:
+            return await copy()
+        except ObjectReplaced:
+            continue
+    raise Overloaded("the source keeps changing")
+
+
+async def _copy(call: Call, members: dict[str, Any]) -> dict[str, Any]:
+    bucket = await open_bucket(call, "s3:PutObject", members["Bucket"], members["Key"], members["ExpectedBucketOwner"])
+    owner_id, acl = await new_object_access(call, bucket, members["ACL"])
+    check_key(members["Key"])
+    if members["ChecksumAlgorithm"] is not None and members["ChecksumAlgorithm"] not in checksums.ALGORITHMS:
         raise InvalidRequest(checksums.unsupported())
-    source = await open_source(call, CopySource, ExpectedSourceBucketOwner)
-    replace_metadata = _replaces(MetadataDirective, "metadata")
-    replace_tags = _replaces(TaggingDirective, "tagging")
-    _check_annotations(AnnotationDirective)
+    source = await open_source(call, members["CopySource"], members["ExpectedSourceBucketOwner"])
+    replace_metadata = _replaces(members["MetadataDirective"], "metadata")
+    replace_tags = _replaces(members["TaggingDirective"], "tagging")
+    _check_annotations(members["AnnotationDirective"])
     if source.info.attributes.tags and not replace_tags:
         permit(
             call, version_action("s3:GetObjectTagging", source.version_id), source.bucket, source.info.key, source.info
         )
-        permit_parts(call, bucket, Key, tags=True, acl=False)
+        permit_parts(call, bucket, members["Key"], tags=True, acl=False)
     lock = await new_object_lock(call, bucket, members, whole=False)
     wanted = wanted_encryption(call, bucket, members)
     read_with = source_key(source.info, members)
-    replaces = replace_metadata or replace_tags or StorageClass or WebsiteRedirectLocation or ChecksumAlgorithm
+    named = ("StorageClass", "WebsiteRedirectLocation", "ChecksumAlgorithm")
+    replaces = replace_metadata or replace_tags or any(members[name] for name in named)
     if not replaces and _stays_as_it_is(call, bucket, source, members):
         raise InvalidRequest(
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
@@ -124,18 +143,16 @@ async def copy_object(
             source.info,
             source.bucket,
             bucket,
-            Key,
+            members["Key"],
             owner_id=owner_id,
             acl=acl,
             attributes=_attributes(members, source.info.attributes, replace_metadata, replace_tags),
-            algorithm=ChecksumAlgorithm,
+            algorithm=members["ChecksumAlgorithm"],
             lock=lock,
             wanted=wanted,
             source_key=read_with,
-            source_conditions=read_conditions(
-                CopySourceIfMatch, CopySourceIfNoneMatch, CopySourceIfModifiedSince, CopySourceIfUnmodifiedSince
-            ),
-            conditions=WriteConditions(IfMatch, IfNoneMatch),
+            source_conditions=_source_conditions(members),
+            conditions=WriteConditions(members["IfMatch"], members["IfNoneMatch"]),
         )
     except EntityTooLarge as error:
         raise InvalidRequest(
@@ -164,6 +181,11 @@ def _stays_as_it_is(call: Call, bucket: Bucket, source: Source, members: dict[st
         return False
     default, present = call.core.encryption.default_for(bucket), source.info.encryption
     return (default.encryption.kind if default else None) == (present.kind if present else None)
+
+
+def _source_conditions(members: dict[str, Any]) -> ReadConditions:
+    names = ("IfMatch", "IfNoneMatch", "IfModifiedSince", "IfUnmodifiedSince")
+    return read_conditions(*(members[f"CopySource{name}"] for name in names))
 
 
 def _check_annotations(directive: str | None) -> None:
@@ -220,25 +242,28 @@ async def upload_part_copy(
 ) -> dict[str, Any]:
     """Make a part of an object, or of a range of it."""
     members = locals()
-    bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
-    check_part_number(call, PartNumber)
-    upload = await call.core.uploads.find(bucket, Key, UploadId)
+    return await _looking_again(call, lambda: _copy_part(call, members))
+
+
+async def _copy_part(call: Call, members: dict[str, Any]) -> dict[str, Any]:
+    bucket = await open_bucket(call, "s3:PutObject", members["Bucket"], members["Key"], members["ExpectedBucketOwner"])
+    check_part_number(call, members["PartNumber"])
+    upload = await call.core.uploads.find(bucket, members["Key"], members["UploadId"])
     customer = new_part_key(call, bucket, upload, members)
-    source = await open_source(call, CopySource, ExpectedSourceBucketOwner)
+    source = await open_source(call, members["CopySource"], members["ExpectedSourceBucketOwner"])
     read_with = source_key(source.info, members)
-    part = await call.core.uploads.copy_part(
-        bucket,
-        upload,
-        PartNumber,
-        source.info,
-        source.bucket,
-        _copy_span(CopySourceRange, source.info.size),
-        read_conditions(
-            CopySourceIfMatch, CopySourceIfNoneMatch, CopySourceIfModifiedSince, CopySourceIfUnmodifiedSince
-        ),
-        customer,
-        read_with,
-    )
+    async with call.core.objects.reading(source.bucket, source.info):
+        part = await call.core.uploads.copy_part(
+            bucket,
+            upload,
+            members["PartNumber"],
+            source.info,
+            source.bucket,
+            _copy_span(members["CopySourceRange"], source.info.size),
+            _source_conditions(members),
+            customer,
+            read_with,
+        )
     return {
         "CopyPartResult": {
             "ETag": quoted(part.etag),
