@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from backends.base import StoreMisconfigured
+from backends.native import NativeStore
 from backends.registry import has_native, open_native, open_store, resolve
 from backends.registry import identity as store_identity
 from backends.registry import kinds as store_kinds
@@ -71,9 +73,15 @@ def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
     def seal(config: Mapping[str, str]) -> bytes:
         return master_key.seal(json.dumps(dict(config), sort_keys=True).encode(), STORE_CONTEXT)
 
+    def open_keys(backend_type: str, config: Mapping[str, str]) -> NativeStore | None:
+        native = open_native(backend_type, config, defaults=defaults)
+        if native is not None and "data_dir" in config and _overlap(config["data_dir"], settings.data_dir):
+            raise StoreMisconfigured("the server's own directory, which has its keys in it, is not served as it stands")
+        return native
+
     return StoreFactory(
         open=lambda backend_type, config: open_store(backend_type, config, defaults=defaults),
-        open_native=lambda backend_type, config: open_native(backend_type, config, defaults=defaults),
+        open_native=open_keys,
         resolve=resolve,
         has_native=has_native,
         identity=store_identity,
@@ -86,6 +94,12 @@ def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
         ],
         is_near=lambda store: store.device == os.stat(settings.data_dir).st_dev,
     )
+
+
+def _overlap(one: str, other: str | Path) -> bool:
+    """Whether one of two directories is the other, or in it."""
+    first, second = Path(one).expanduser().resolve(), Path(other).resolve()
+    return first == second or first in second.parents or second in first.parents
 
 
 def _kms(settings: Settings, catalog: Catalog, master_key: MasterKey) -> Kms:

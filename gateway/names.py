@@ -471,6 +471,13 @@ class Mounts:
     async def bind_class(self, storage_class: str, mount_point: str) -> None:
         """Place what is written with a storage class, from now on, at a mount. Raises BadRequest, MountNotFound."""
         name, point = check_class_name(storage_class), check_mount_point(mount_point)
+        snapshot = await self._names.current()
+        if any(
+            mount.mount_point == point and snapshot.stores[mount.store_id].is_native for mount in snapshot.table.mounts
+        ):
+            raise BadRequest(
+                "a native store gives each key its place: no storage class is bound to it", "mount_point", point
+            )
         await self._catalog.write(config.bind_class, name, point, time.time_ns() // 1_000_000)
         self._names.forget()
 
@@ -487,7 +494,7 @@ class Mounts:
         for name, point in sorted(snapshot.classes.items()):
             try:
                 views.append(ClassView(name, point, snapshot.bound(name, point).store_id))
-            except (BackendNotFound, ReadOnlyMount) as error:
+            except (BackendNotFound, ReadOnlyMount, NotHeld) as error:
                 views.append(ClassView(name, point, None, str(error)))
         return views
 

@@ -289,3 +289,76 @@ def test_calls_see_the_same_files(rpc: Rpc, s3: BaseClient, mounted: str, folder
     refused = rpc.refused(VALIDATION, "write_batch", files=[[f"{root}/x", blob(b"1")]])
     assert "native store" in refused["message"]
     assert not (folder / "x").exists()
+
+
+def test_the_servers_own_directory_is_not_served(server: Server) -> None:
+    for folder in (server.data_dir, server.data_dir / "store", server.folder):
+        refused = server.run(
+            "mounts", "add", f"/{unique('own')}", "local", "--config", f"data_dir={folder}", "--config", "layout=native"
+        )
+        assert refused.returncode != 0 and "the server's own directory" in refused.stderr
+
+
+def test_a_versioned_bucket_takes_nothing_new_into_a_native_store(s3: BaseClient, mounted: str, folder: Path) -> None:
+    s3.put_bucket_versioning(Bucket=mounted, VersioningConfiguration={"Status": "Enabled"})
+    for act in (
+        lambda: s3.put_object(Bucket=mounted, Key="new", Body=b"1"),
+        lambda: s3.delete_object(Bucket=mounted, Key="readme.txt"),
+        lambda: s3.create_multipart_upload(Bucket=mounted, Key="new"),
+    ):
+        with pytest.raises(ClientError) as refused:
+            act()
+        assert code_of(refused) == ("NotImplemented", 501)
+    assert s3.get_object(Bucket=mounted, Key="readme.txt", VersionId="null")["Body"].read() == b"hello"
+    with pytest.raises(ClientError) as absent:
+        s3.get_object(Bucket=mounted, Key="readme.txt", VersionId="x" * 32)
+    assert code_of(absent) == ("NoSuchVersion", 404)
+    s3.delete_object(Bucket=mounted, Key="readme.txt", VersionId="null")
+    assert not (folder / "readme.txt").exists()
+
+
+def test_parts_are_garbage_once_an_upload_is_complete(new_server: Callable[..., Server], folder: Path) -> None:
+    own = new_server()
+    s3 = own.s3()
+    own.nexus("mounts", "add", "/own", "local", "--config", f"data_dir={folder}", "--config", "layout=native")
+    upload = s3.create_multipart_upload(Bucket="own", Key="m")["UploadId"]
+    named = {"Bucket": "own", "Key": "m", "UploadId": upload}
+    part = s3.upload_part(**named, PartNumber=1, Body=b"x" * MIB)
+    own.kill()
+    own.start()
+    assert own.nexus("fsck")["findings"] == []
+    s3.complete_multipart_upload(**named, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    assert own.nexus("gc", "--grace", "0")["blobs"] == 1
+    assert own.nexus("fsck")["findings"] == []
+    assert (folder / "m").read_bytes() == b"x" * MIB
+
+
+def test_what_tags_and_locks_would_say_is_refused(s3: BaseClient, mounted: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        s3.put_object_tagging(Bucket=mounted, Key="readme.txt", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    assert code_of(refused) == ("NotImplemented", 501)
+    assert s3.get_object_tagging(Bucket=mounted, Key="readme.txt")["TagSet"] == []
+    grants = s3.get_object_acl(Bucket=mounted, Key="readme.txt")["Grants"]
+    assert [grant["Permission"] for grant in grants] == ["FULL_CONTROL"]
+
+
+def test_a_mount_beneath_shows_through_and_is_not_written(
+    server: Server, s3: BaseClient, bucket: str, folder: Path
+) -> None:
+    """The bucket itself is a directory of low rank; what is written goes where it is routed."""
+    low = ["--config", f"data_dir={folder}", "--config", "layout=native", "--priority", "-1", "--readonly"]
+    server.nexus("mounts", "add", f"/{bucket}", "local", *low)
+    assert s3.get_object(Bucket=bucket, Key="readme.txt")["Body"].read() == b"hello"
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket=bucket, Key="readme.txt", Body=b"1", IfNoneMatch="*")
+    assert code_of(refused) == ("PreconditionFailed", 412)
+    etag = s3.head_object(Bucket=bucket, Key="readme.txt")["ETag"]
+    s3.put_object(Bucket=bucket, Key="readme.txt", Body=b"over it", IfMatch=etag)
+    assert s3.get_object(Bucket=bucket, Key="readme.txt")["Body"].read() == b"over it"
+    assert (folder / "readme.txt").read_text() == "hello"
+    listed = {each["Key"]: each["Size"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert listed["readme.txt"] == len("over it") and len(listed) == 5
+    with pytest.raises(ClientError) as refused:
+        s3.delete_object(Bucket=bucket, Key="readme.txt")
+    assert code_of(refused) == ("AccessDenied", 403)
+    assert s3.get_object(Bucket=bucket, Key="readme.txt")["Body"].read() == b"over it", "nothing was done"
