@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -190,8 +190,10 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
 class Application:
     """One ASGI application, two doors. The door is chosen once, here, by path and kind of credentials together."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, ready: Callable[[Core], Awaitable[None]] | None = None) -> None:
+        """``ready`` is told the core before the first request."""
         self._settings = settings
+        self._ready = ready
         self._websites = Domains(settings.website_domains)
         self._s3: S3Door | None = None
         self._rpc: RpcDoor | None = None
@@ -220,6 +222,8 @@ class Application:
             try:
                 core = await stack.enter_async_context(open_core(self._settings))
                 await core.names.current()
+                if self._ready is not None:
+                    await self._ready(core)
                 logs = LogDelivery(core, seconds=self._settings.log_delivery_seconds)
                 core.lifecycle.listen(keep_lifecycle(logs))
                 verifier = Verifier(core.keyring.find, self._settings.regions)

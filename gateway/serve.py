@@ -22,6 +22,8 @@ from gateway.settings import Settings
 if TYPE_CHECKING:
     import uvicorn
 
+    from gateway.auth.credentials import NewKey
+
 ADMIN = "admin"
 WORKSPACE = "/workspace"
 STORE_FOLDER = "store"
@@ -107,26 +109,28 @@ def hold(data_dir: Path, *, alone: bool) -> Iterator[None]:
 
 def set_up(settings: Settings, admin_id: str = ADMIN) -> None:
     """Make the admin, the first mounts and the bucket, and print the key: the only time that it is shown."""
+    key = asyncio.run(first_set_up(settings, admin_id, with_key=True))
+    assert key is not None
+    print(f"Admin user created: {admin_id}\nSave this key now: it is not shown again.")
+    print(f"API key: {key.api_key}")
+    print(f"export AWS_ACCESS_KEY_ID={key.access_key_id}")
+    print(f"export AWS_SECRET_ACCESS_KEY={key.secret}", flush=True)
+
+
+async def first_set_up(settings: Settings, admin_id: str, *, with_key: bool) -> NewKey | None:
+    """Make the admin, the first mounts and the bucket; a key for the admin, where that is wanted."""
     from gateway.app import open_core
     from gateway.audit.deeds import by_machine, judged
     from gateway.types import Principal
 
-    async def make() -> tuple[str, str, str]:
-        deed = by_machine("init", admin_id)
-        async with open_core(settings) as core, core.audit.recording(deed, judged):
-            admin = await core.users.create_user(admin_id, "Administrator", is_admin=True)
-            owner = Principal(admin.id, admin.display_name, admin.canonical_id, admin.tenant, True, "")
-            store = {"data_dir": str(settings.data_dir / STORE_FOLDER)}
-            await core.mounts.add("/", "local", store, owner=owner)
-            await core.mounts.add(WORKSPACE, "local", store, owner=owner)
-            key = await core.users.create_key(admin_id, "initial")
-            return key.api_key, key.access_key_id, key.secret
-
-    api_key, access_key, secret = asyncio.run(make())
-    print(f"Admin user created: {admin_id}\nSave this key now: it is not shown again.")
-    print(f"API key: {api_key}")
-    print(f"export AWS_ACCESS_KEY_ID={access_key}")
-    print(f"export AWS_SECRET_ACCESS_KEY={secret}", flush=True)
+    deed = by_machine("init", admin_id)
+    async with open_core(settings) as core, core.audit.recording(deed, judged):
+        admin = await core.users.create_user(admin_id, "Administrator", is_admin=True)
+        owner = Principal(admin.id, admin.display_name, admin.canonical_id, admin.tenant, True, "")
+        store = {"data_dir": str(settings.data_dir / STORE_FOLDER)}
+        await core.mounts.add("/", "local", store, owner=owner)
+        await core.mounts.add(WORKSPACE, "local", store, owner=owner)
+        return await core.users.create_key(admin_id, "initial") if with_key else None
 
 
 # -- processes
@@ -148,13 +152,13 @@ def serve_in_process(settings: Settings, listener: socket.socket) -> None:
     from gateway.app import Application
 
     tune_process()
-    server = uvicorn.Server(_config(settings, Application(settings)))
+    server = uvicorn.Server(server_config(Application(settings)))
     server.run(sockets=[listener])
     if not server.started:
         raise ServeError("the gateway could not start; the log says why")
 
 
-def _config(settings: Settings, application: object) -> uvicorn.Config:
+def server_config(application: object) -> uvicorn.Config:
     import uvicorn
 
     return uvicorn.Config(

@@ -29,10 +29,13 @@ class AsyncRemoteNexusFS:
         api_key: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         connect_timeout: float = CONNECT_TIMEOUT,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.server_url = server_url.rstrip("/")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(timeout, connect=connect_timeout))
+        limits = httpx.Timeout(timeout, connect=connect_timeout)
+        self._http = httpx.AsyncClient(headers=headers, timeout=limits, transport=transport)
         self.mount_manager = AsyncMountManager(self.call)
 
     async def __aenter__(self) -> AsyncRemoteNexusFS:

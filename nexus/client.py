@@ -33,10 +33,13 @@ class RemoteNexusFS:
         api_key: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         connect_timeout: float = CONNECT_TIMEOUT,
+        *,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.server_url = server_url.rstrip("/")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.Client(headers=headers, timeout=httpx.Timeout(timeout, connect=connect_timeout))
+        limits = httpx.Timeout(timeout, connect=connect_timeout)
+        self._http = httpx.Client(headers=headers, timeout=limits, transport=transport)
         self.mount_manager = MountManager(self.call)
 
     def __enter__(self) -> RemoteNexusFS:

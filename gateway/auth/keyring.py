@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gateway.auth.credentials import MasterKey, hash_secret, parse_api_key, verify_secret
+from gateway.auth.credentials import MasterKey, hash_secret, mint, parse_api_key, verify_secret
 from gateway.auth.sigv4 import Credential
 from gateway.catalog import identity
 from gateway.catalog.base import Catalog
@@ -61,11 +61,19 @@ class KeyRing:
         self._cached_at = 0
         self._known: dict[str, _Known] = {}
         self._uses = Uses()
+        self._lent: dict[str, _Known] = {}
 
     async def find(self, access_key_id: str) -> Credential | None:
         """What an S3 access key stands for; None when it is unknown, revoked, expired or its user disabled."""
         known = await self._look_up(access_key_id)
         return known.credential if known else None
+
+    def lend(self, principal: Principal) -> str:
+        """An API key for a principal that only this process knows, as long as it lives."""
+        new = mint()
+        known = _Known(Credential(new.secret, replace(principal, key_id=new.id)), new.verifier_hash, None)
+        self._lent[new.id] = known
+        return new.api_key
 
     def used(self, principal: Principal) -> None:
         """Note that a key was used: its signature or its secret was right."""
@@ -102,7 +110,7 @@ class KeyRing:
         if generation != self._cached_at:
             self._known.clear()
             self._cached_at = generation
-        known = self._known.get(key_id)
+        known = self._known.get(key_id) or self._lent.get(key_id)
         if known is None:
             known = await self._load(key_id)
         if known is None or (known.expires_at is not None and known.expires_at <= time.time() * 1000):

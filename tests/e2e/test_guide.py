@@ -68,8 +68,13 @@ def test_the_guide(nx: nexus.RemoteNexusFS, emulator: str | None, tmp_path: Path
     nx.write("/datasets/reference/model-weights.bin", b"weights")
     nx.remove_mount("/datasets")
 
-    folders = {name: str(tmp_path / name) for name in ("ssd", "hdd", "tmp")}
-    names: dict[str, Any] = {"url": nx.server_url, "api_key": _key(nx), **folders}
+    folders = {name: str(tmp_path / name) for name in ("ssd", "hdd", "tmp", "embedded")}
+    names: dict[str, Any] = {
+        "url": nx.server_url,
+        "api_key": _key(nx),
+        "embedded": str(tmp_path / "embedded"),
+        **folders,
+    }
     assert len(BLOCKS) >= 15
     for number, block in enumerate(BLOCKS):
         exec(compile(block, f"docs/guide.md, block {number + 1}", "exec"), names)
