@@ -245,6 +245,14 @@ class LocalNative:
     def _make_directory(
         self, key: str, names: Sequence[bytes], attributes: NativeAttributes, expected: Expected
     ) -> NativeObject:
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(FileNotFoundError):  # one above it was empty for a moment, and removed
+                return self._make_one(key, names, attributes, expected)
+        raise StoreUnavailable(f"the directory above {key!r} keeps going away")
+
+    def _make_one(
+        self, key: str, names: Sequence[bytes], attributes: NativeAttributes, expected: Expected
+    ) -> NativeObject:
         with self._locked(names), opened_folder(self._root, names, make=True, sync=self._fsync) as folder:
             there = read_note(folder)
             if expected.absent and there is not None:
@@ -320,7 +328,7 @@ class LocalNative:
         """Remove directories that are empty now: in S3 there are none but those that were made as such."""
         for depth in range(len(names), 0, -1):
             try:
-                with opened_folder(self._root, names[: depth - 1]) as above:
+                with self._locked(names[:depth]), opened_folder(self._root, names[: depth - 1]) as above:
                     folder = open_folder_at(above, names[depth - 1])
                     if folder is None:
                         continue

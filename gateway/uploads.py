@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -80,6 +81,8 @@ class Uploads:
         self._keys = keys
         self._objects = objects
         self.limits = limits
+        self._completing: dict[str, tuple[Sequence[Part], asyncio.Task[ObjectInfo]]] = {}
+        """By upload, what is being put together in native stores by this worker."""
 
     async def create(
         self,
@@ -305,7 +308,33 @@ class Uploads:
         checksum: Checksum | None,
         conditions: WriteConditions,
     ) -> ObjectInfo:
-        """Put the parts together in a native store, then end the upload: a repetition before that does it again."""
+        """Put the parts together in a native store, which takes a while.
+
+        It goes on when the client gives up waiting: one that asks again meanwhile waits for the same.
+        """
+        chosen, task = self._completing.get(upload.id, (None, None))
+        if task is None or chosen != parts:
+            task = asyncio.create_task(self._put_together(target, upload, parts, checksum, conditions))
+            self._completing[upload.id] = parts, task
+            task.add_done_callback(lambda done: self._forget(upload.id, done))
+        return await asyncio.shield(task)
+
+    def _forget(self, upload_id: str, task: asyncio.Task[ObjectInfo]) -> None:
+        known = self._completing.get(upload_id)
+        if known is not None and known[1] is task:
+            del self._completing[upload_id]
+        if not task.cancelled():
+            task.exception()  # whoever waits is told; nobody may be waiting any more
+
+    async def _put_together(
+        self,
+        target: Target,
+        upload: Upload,
+        parts: Sequence[Part],
+        checksum: Checksum | None,
+        conditions: WriteConditions,
+    ) -> ObjectInfo:
+        """Write the parts as one object, then end the upload: a repetition before that does it again."""
         bucket = target.bucket
 
         async def alive() -> None:
@@ -314,16 +343,20 @@ class Uploads:
         said = Said(upload.acl, upload.lock, Wanted(upload.encryption) if upload.encryption else None)
         total = sum(part.size for part in parts)
         body = Bytes(self._bytes_of(bucket, upload, parts), total)
-        made = await self._objects.native.put(
-            target, body, upload.attributes, Checks(limit=total), said, conditions, self._objects.find, alive
-        )
-        made = replace(made, checksum=checksum)
+        checks, find = Checks(limit=total), self._objects.find
         try:
+            made = await self._objects.native.put(
+                target, body, upload.attributes, checks, said, conditions, find, alive
+            )
+            made = replace(made, checksum=checksum)
             await self._catalog.write(verbs.end_upload, upload.id, made, parts, now_ms())
+            return made
         except UploadNotFound:
-            if await self.completed(bucket, upload.key, upload.id) is None:
+            # Another worker may have been asked again, and was faster.
+            done = await self.completed(bucket, upload.key, upload.id)
+            if done is None or done.parts != [(part.number, part.etag) for part in parts]:
                 raise
-        return made
+            return replace(await find(bucket, upload.key), etag=done.etag, checksum=done.checksum)
 
     async def _bytes_of(self, bucket: Bucket, upload: Upload, parts: Sequence[Part]) -> AsyncIterator[bytes]:
         snapshot = await self._names.current()

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -362,3 +363,34 @@ def test_a_mount_beneath_shows_through_and_is_not_written(
         s3.delete_object(Bucket=bucket, Key="readme.txt")
     assert code_of(refused) == ("AccessDenied", 403)
     assert s3.get_object(Bucket=bucket, Key="readme.txt")["Body"].read() == b"over it", "nothing was done"
+
+
+def test_completing_at_once_makes_one_object(s3: BaseClient, mounted: str, folder: Path) -> None:
+    upload = s3.create_multipart_upload(Bucket=mounted, Key="m")["UploadId"]
+    named = {"Bucket": mounted, "Key": "m", "UploadId": upload}
+    part = s3.upload_part(**named, PartNumber=1, Body=b"a" * 8 * MIB)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(
+            pool.map(lambda _: s3.complete_multipart_upload(**named, MultipartUpload=parts)["ETag"], range(4))
+        )
+    assert len(set(answers)) == 1
+    assert (folder / "m").stat().st_size == 8 * MIB
+    again = s3.create_multipart_upload(Bucket=mounted, Key="m")["UploadId"]
+    s3.abort_multipart_upload(Bucket=mounted, Key="m", UploadId=again)
+    with pytest.raises(ClientError) as refused:
+        s3.complete_multipart_upload(Bucket=mounted, Key="m", UploadId=again, MultipartUpload=parts)
+    assert code_of(refused)[0] == "NoSuchUpload"
+
+
+def test_one_of_many_creators_wins(s3: BaseClient, mounted: str, folder: Path) -> None:
+    def create(number: int) -> int:
+        try:
+            s3.put_object(Bucket=mounted, Key="one", Body=b"%d" % number, IfNoneMatch="*")
+        except ClientError as error:
+            return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
+        return 200
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(create, range(16)))
+    assert sorted(statuses) == [200] + [412] * 15
