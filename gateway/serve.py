@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,9 +48,7 @@ def run(settings: Settings, *, init: bool, admin: str = ADMIN, reset: bool = Fal
 
     if not is_user_id(admin):
         raise ServeError(f"{admin!r} is no user's id: it has 1 to 64 letters, digits and . _ @ -")
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for quiet in ("httpx", "botocore", "asyncio"):
-        logging.getLogger(quiet).setLevel(logging.WARNING)
+    start_logging(settings)
     with _listen(settings.host, settings.port) as listener:
         if reset:
             from gateway import recovery
@@ -70,6 +69,18 @@ def run(settings: Settings, *, init: bool, admin: str = ADMIN, reset: bool = Fal
                 )
             print(f"Nexus Gateway serves http://{settings.host}:{settings.port}; Ctrl-C stops it.", flush=True)
             _serve(settings, listener)
+
+
+def start_logging(settings: Settings) -> None:
+    """Log to standard error, every line with the same kind of time: UTC, to the second."""
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%SZ",
+    )
+    for quiet in ("httpx", "botocore", "asyncio"):
+        logging.getLogger(quiet).setLevel(logging.WARNING)
 
 
 @contextmanager

@@ -80,14 +80,14 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
 
 def work() -> None:
     """A worker process: serve from the inherited socket."""
-    from gateway.serve import serve_in_process
+    from gateway.serve import serve_in_process, start_logging
 
     # A worker never outlives its supervisor, however that ended.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() == 1:
         raise SystemExit(1)
     settings = Settings.model_validate_json(os.environ.pop(SETTINGS_VARIABLE))
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    start_logging(settings)
     serve_in_process(settings, socket.socket(fileno=int(os.environ.pop(SOCKET_VARIABLE))))
 
 

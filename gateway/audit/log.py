@@ -74,8 +74,8 @@ class AuditLog:
                 raise
             if not companion.gone:
                 companion.gone = True
-                await self._catalog.write(audit_log.append, self._key, done)
-        log.info("action=%s user=%s request=%s outcome=%s", deed.action, deed.user, deed.request, DONE)
+                companion.result = await self._catalog.write(audit_log.append, self._key, done)
+        _tell(deed, DONE, companion.result)
 
     async def refuse(self, deed: Deed, text: str) -> None:
         """Write down an attempt that was refused before it began."""
@@ -83,11 +83,12 @@ class AuditLog:
 
     async def _note_failure(self, deed: Deed, refused: bool, text: str) -> None:
         outcome = REFUSED if refused else FAILED
-        log.info("action=%s user=%s request=%s outcome=%s", deed.action, deed.user, deed.request, outcome)
         if not self._may_note(deed.user):
+            _tell(deed, outcome, None)
             return
         try:
-            await self._catalog.write(audit_log.append, self._key, deed.entry(outcome, text, self._secret))
+            entry = deed.entry(outcome, text, self._secret)
+            _tell(deed, outcome, await self._catalog.write(audit_log.append, self._key, entry))
         except Exception:  # the caller is to hear why the action failed
             log.exception("an entry was lost: action=%s user=%s outcome=%s", deed.action, deed.user, outcome)
 
@@ -120,3 +121,17 @@ class AuditLog:
         if found and found[0].hash.hex() == noted.hash.lower():
             return verdict
         return verdict._replace(complaints=[*verdict.complaints, (noted.seq, "is not what was noted")])
+
+
+def _tell(deed: Deed, outcome: str, link: Link | None) -> None:
+    """A line of the server's log, which may go to another machine: so every entry's hash is noted there."""
+    seq, hash_ = (link.seq, link.hash.hex()) if link is not None else ("-", "-")
+    log.info(
+        "action=%s user=%s request=%s outcome=%s seq=%s hash=%s",
+        deed.action,
+        deed.user,
+        deed.request,
+        outcome,
+        seq,
+        hash_,
+    )

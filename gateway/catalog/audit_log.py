@@ -59,18 +59,16 @@ def open_log(key: bytes, sealed_key: bytes, entry: Mapping[str, Any]) -> Program
     return Head(1, b"", sealed_key)
 
 
-def append(key: bytes, entry: Mapping[str, Any]) -> Program[None]:
+def append(key: bytes, entry: Mapping[str, Any]) -> Program[Link]:
     """Add an entry, numbered and timed here, where writers take turns: numbers have no gaps, the chain has no fork."""
     rows = yield "SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1", ()
     last, former = rows[0] if rows else (0, GENESIS)
     seq, at = last + 1, time.time_ns() // 1_000_000
     text = canonical({**entry, "seq": seq, "at": at})
-    hash_ = link(key, former, text)
-    yield (
-        f"INSERT INTO audit_log ({_LINK}) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (seq, at, entry["user"], entry["action"], entry["outcome"], text, hash_),
-    )
-    yield "UPDATE audit_head SET seq = ?, proof = ? WHERE id = 1", (seq, head_proof(key, seq, hash_))
+    added = Link(seq, at, entry["user"], entry["action"], entry["outcome"], text, link(key, former, text))
+    yield f"INSERT INTO audit_log ({_LINK}) VALUES (?, ?, ?, ?, ?, ?, ?)", added
+    yield "UPDATE audit_head SET seq = ?, proof = ? WHERE id = 1", (seq, head_proof(key, seq, added.hash))
+    return added
 
 
 def page(wanted: Wanted, limit: int, newest: bool) -> Program[list[Link]]:

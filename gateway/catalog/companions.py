@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.catalog.base import Catalog, P, Prelude, Program, T, Verb
 
@@ -18,15 +19,17 @@ from gateway.catalog.base import Catalog, P, Prelude, Program, T, Verb
 class Companion:
     """What goes along; ``gone`` once it has, or is under way."""
 
-    make: Callable[[], Program[None]]
+    make: Callable[[], Program[Any]]
     gone: bool = False
+    result: Any = None
+    """What it returned."""
 
 
 _waiting: ContextVar[Companion | None] = ContextVar("companion", default=None)
 
 
 @contextmanager
-def accompanied_by(make: Callable[[], Program[None]]) -> Iterator[Companion]:
+def accompanied_by(make: Callable[[], Program[Any]]) -> Iterator[Companion]:
     """Let ``make``'s program go with the next write that commits, of this task or of those that it starts."""
     companion = Companion(make)
     token = _waiting.set(companion)
@@ -74,5 +77,5 @@ def _leaving(companion: Companion) -> Iterator[None]:
 
 def _together(companion: Companion, make: Callable[[], Program[T]]) -> Program[T]:
     result = yield from make()
-    yield from companion.make()
+    companion.result = yield from companion.make()
     return result

@@ -44,6 +44,7 @@ def test_a_change_is_there_with_who_when_whence_and_what(server: Server, tmp_pat
     assert (entry["peer"], entry["target"], entry["outcome"]) == ("127.0.0.1", point, "done")
     assert entry["parameters"]["backend_config"] == {"data_dir": str(tmp_path)}
     assert entry["at"].startswith("20") and len(entry["hash"]) == 64
+    assert f"outcome=done seq={entry['seq']} hash={entry['hash']}" in server.log.read_text()
     assert f"request={entry['request']}" in server.log.read_text()
 
     before = entry["seq"]
