@@ -10,13 +10,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from random import getrandbits
 from typing import Any
 
-from gateway.audit.deeds import Deed, by
 from gateway.core import Core
 from gateway.errors import NotAllowed
 from gateway.rpc import all_methods as _all_methods  # noqa: F401  (importing it fills the method table)
 from gateway.rpc import streams
 from gateway.rpc.body import Budget, declared_size, read_call
-from gateway.rpc.errors import ACCESS_DENIED, FORBIDDEN, INTERNAL, INVALID_REQUEST, NO_METHOD, RpcError, to_rpc_error
+from gateway.rpc.errors import ACCESS_DENIED, INTERNAL, INVALID_REQUEST, NO_METHOD, RpcError, to_rpc_error
 from gateway.rpc.methods import METHODS, Method, require_admin
 from gateway.rpc.parameters import check
 from gateway.rpc.tree import Facts, Tree
@@ -156,12 +155,13 @@ async def _run(name: str, call: dict[str, Any], tree: Tree) -> Any:
         try:
             require_admin(tree.principal)
         except NotAllowed as error:
-            await tree.core.audit.refuse(_deed(name, method, _plain(method, given), tree), error.reason)
+            plain = _plain(method, given)
+            await tree.core.audit.refuse(tree.deed(name, _target(method, plain), plain), error.reason)
             raise
     checked = check(method.declared, given)
     if not method.audited:
         return await method(tree, **checked)
-    async with tree.core.audit.recording(_deed(name, method, checked, tree), _judged):
+    async with tree.recording(name, _target(method, checked), checked):
         return await method(tree, **checked)
 
 
@@ -171,22 +171,9 @@ def _plain(method: Method, given: Any) -> dict[str, Any]:
     return {name: value for name, value in told if name in method.declared and isinstance(value, str | int | float)}
 
 
-def _deed(name: str, method: Method, params: Mapping[str, Any], tree: Tree) -> Deed:
-    facts = tree.facts
+def _target(method: Method, params: Mapping[str, Any]) -> str | None:
     target = params.get(method.target) if method.target else None
-    return by(
-        tree.principal,
-        name,
-        peer=facts.client,
-        request=facts.request_id,
-        target=None if target is None else str(target),
-        parameters=params,
-    )
-
-
-def _judged(error: Exception) -> tuple[bool, str]:
-    told = to_rpc_error(error)
-    return told.code in (FORBIDDEN, ACCESS_DENIED), told.message
+    return None if target is None else str(target)
 
 
 def _id_of(call: dict[str, Any]) -> Any:

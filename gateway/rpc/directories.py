@@ -76,7 +76,13 @@ async def _make_bucket(tree: Tree, place: Place, exist_ok: bool) -> None:
         return  # the root is always there
     owner = authorize_creation(tree.principal, place.bucket)
     try:
-        await tree.core.buckets.create(place.bucket, owner)
+        try:
+            present = await tree.core.buckets.find(place.bucket)
+        except BucketNotFound:
+            async with tree.recording("mkdir", place.path):
+                await tree.core.buckets.create(place.bucket, owner)
+        else:
+            raise BucketExists(place.bucket, by_caller=present.owner_id == owner.user_id)
     except BucketExists as error:
         if not (exist_ok and (error.by_caller or tree.principal.is_admin)):
             raise
@@ -92,7 +98,11 @@ async def rmdir(tree: Tree, *, path: str, recursive: bool = False) -> dict[str, 
         raise refuse(place.path, "not a directory", VALIDATION)
     if not await tree.is_directory(place):
         raise not_found(place.path)
-    await remove_directory(tree, place, recursive)
+    if place.key:
+        await remove_directory(tree, place, recursive)
+    else:
+        async with tree.recording("rmdir", place.path, {"recursive": recursive}):
+            await remove_directory(tree, place, recursive)
     return {"success": True}
 
 

@@ -82,3 +82,9 @@ def to_rpc_error(error: Exception) -> RpcError:
     code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), INTERNAL)
     # What is no path of a file must not be called one: clients print ``data.path``, and else the message.
     return RpcError(code, message, {"reason": "backend"} if isinstance(error, domain.BackendNotFound) else None)
+
+
+def judged(error: Exception) -> tuple[bool, str]:
+    """Whether an error refuses somebody, and what it says: for the audit log."""
+    told = to_rpc_error(error)
+    return told.code in (FORBIDDEN, ACCESS_DENIED), told.message

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.access import authorize, caller_of
+from gateway.audit.deeds import Deed, by
 from gateway.bucket_configs import POLICY, REQUEST_PAYMENT
 from gateway.core import Core
 from gateway.errors import BackendNotFound, BucketNotFound, NotAllowed, ObjectNotFound
 from gateway.policy import Context, nothing
-from gateway.rpc.errors import RpcError, not_found
+from gateway.rpc.errors import RpcError, judged, not_found
 from gateway.rpc.paths import Place
 from gateway.types import Bucket, ObjectInfo, Principal
 
@@ -55,6 +57,24 @@ class Tree:
         authorize(self.principal, action, bucket, key, info, context)
         if bucket.configs.get(REQUEST_PAYMENT) == "Requester" and not self._owns(bucket):
             raise NotAllowed("The bucket's requesters pay, which only S3 requests can agree to.")
+
+    def recording(
+        self, action: str, target: str | None, parameters: Mapping[str, Any] | None = None
+    ) -> AbstractAsyncContextManager[None]:
+        """Write what the block does to the audit log, as the caller's."""
+        return self.core.audit.recording(self.deed(action, target, parameters), judged)
+
+    def deed(self, action: str, target: str | None, parameters: Mapping[str, Any] | None = None) -> Deed:
+        """An action of the caller's, as the audit log knows it."""
+        facts = self.facts
+        return by(
+            self.principal,
+            action,
+            peer=facts.client,
+            request=facts.request_id,
+            target=target,
+            parameters=parameters,
+        )
 
     async def bucket(self, place: Place, action: str, key: str | None = None, prefix: str = "") -> Bucket:
         """The bucket of a path to change something in, once the caller may do ``action`` there.

@@ -110,6 +110,17 @@ def test_what_s3_changes_of_rights_is_there(server: Server, s3: BaseClient, clie
     assert json.loads(found[2]["parameters"]["Policy"]) == json.loads(policy)
 
 
+def test_buckets_are_made_and_removed_by_the_nexus_door_as_well(server: Server, rpc: Rpc) -> None:
+    bucket = unique("audited")
+    rpc("mkdir", path=f"/{bucket}")
+    rpc("mkdir", path=f"/{bucket}", exist_ok=True)
+    rpc("mkdir", path=f"/{bucket}/folder")
+    rpc("rmdir", path=f"/{bucket}/folder")
+    rpc("rmdir", path=f"/{bucket}")
+    found = [entry for entry in entries(server, "--last", "100") if (entry["target"] or "").startswith(f"/{bucket}")]
+    assert [(entry["action"], entry["outcome"]) for entry in found] == [("mkdir", "done"), ("rmdir", "done")]
+
+
 def test_somebody_may_watch(server: Server, rpc: Rpc) -> None:
     command = [sys.executable, "-m", "gateway", "audit", "--follow", "--json", "--last", "1", "--action", "gc"]
     environment = {**os.environ, "NEXUS_URL": server.url, "NEXUS_API_KEY": server.admin.api_key}
