@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import nexus
+from backends.registry import has_native
 from tests.e2e.harness import Server
 from tests.services import gcs_client
 
@@ -64,11 +65,15 @@ def _stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 def test_the_guide(nx: nexus.RemoteNexusFS, emulator: str | None, tmp_path: Path) -> None:
     # What the company has in its bucket of data sets before anybody mounts it read-only.
-    nx.mount_manager.add_mount("/datasets", "gcs", {"bucket": "company-ml-datasets"})
-    nx.write("/datasets/reference/model-weights.bin", b"weights")
-    nx.remove_mount("/datasets")
+    if emulator and has_native("gcs"):
+        blob = gcs_client(emulator).bucket("company-ml-datasets").blob("reference/model-weights.bin")
+        blob.upload_from_string(b"weights")
+    else:
+        nx.mount_manager.add_mount("/datasets", "gcs", {"bucket": "company-ml-datasets"})
+        nx.write("/datasets/reference/model-weights.bin", b"weights")
+        nx.remove_mount("/datasets")
 
-    folders = {name: str(tmp_path / name) for name in ("ssd", "hdd", "tmp", "embedded")}
+    folders = {name: str(tmp_path / name) for name in ("ssd", "hdd", "tmp", "embedded", "scratch")}
     names: dict[str, Any] = {
         "url": nx.server_url,
         "api_key": _key(nx),
