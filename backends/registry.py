@@ -206,6 +206,11 @@ def is_native(config: Mapping[str, str]) -> bool:
     return config.get(LAYOUT, CAS) == NATIVE
 
 
+def is_here(backend_type: str) -> bool:
+    """Whether stores of a type are part of this machine or process."""
+    return backend_type in ("local", "memory")
+
+
 def check(backend_type: str, config: Mapping[str, str]) -> BackendType:
     """The backend type, once the configuration's fields are known and complete. Raises StoreMisconfigured."""
     kind = find(backend_type)

@@ -41,6 +41,7 @@ CHUNK = 512 * 1024
 PARALLEL = 4
 THREADS = 32
 """Calls that may be under way at once; threads are made as they are needed."""
+PROBES = 4
 SLACK = 5.0
 """What a call may take beyond its socket's timeout: to connect, to wait for a thread."""
 
@@ -124,6 +125,8 @@ class RemoteStore:
         self._timeout = timeout
         self._retries = retries or Retries()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="remote-store")
+        # Where every thread waits for the store, a probe must not wait for a thread.
+        self._probes = ThreadPoolExecutor(PROBES, thread_name_prefix="store-probe")
         self.parallel = PARALLEL
 
     def _key(self, name: BlobName) -> str:
@@ -235,9 +238,14 @@ class RemoteStore:
         return name if self._key(name) == key else None
 
     async def probe(self) -> None:
-        await self._once(self._container.check)
+        try:
+            checking = self._probes.submit(self._container.check)
+        except RuntimeError:
+            raise StoreUnavailable("the store is closed") from None
+        await self.wait(checking)
 
     async def close(self) -> None:
+        self._probes.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._container.close)
 

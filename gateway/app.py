@@ -15,6 +15,7 @@ from backends.base import StoreMisconfigured
 from backends.native import NativeStore
 from backends.registry import has_native, open_native, open_store, resolve
 from backends.registry import identity as store_identity
+from backends.registry import is_here as store_is_here
 from backends.registry import kinds as store_kinds
 from backends.registry import mask as store_mask
 from gateway.audit.log import AuditLog
@@ -92,6 +93,7 @@ def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
             StoreKind(name, tuple(sorted(kind.required)), tuple(sorted(kind.optional - kind.required)))
             for name, kind in store_kinds().items()
         ],
+        is_here=store_is_here,
         is_near=lambda store: store.device == os.stat(settings.data_dir).st_dev,
     )
 
@@ -127,6 +129,7 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
         factory,
         block_public_access=settings.block_public_access,
         classes=settings.storage_classes,
+        deadline=settings.store_deadline,
     )
     kms = _kms(settings, catalog, master_key)
     keys = EncryptionKeys(

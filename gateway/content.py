@@ -37,6 +37,7 @@ from backends.base import (
 from gateway import checksums, sealing
 from gateway.ahead import ReadAhead
 from gateway.bodies import Checks, Source, signed, verify
+from gateway.buffers import Buffers
 from gateway.catalog import blobs
 from gateway.catalog.base import Catalog, Prelude, T, Verb
 from gateway.cutter import Cutter, WholeBlock
@@ -99,8 +100,8 @@ class ContentStore:
         self._catalog = catalog
         self._keys = keys
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="content")
-        self._buffers = asyncio.Semaphore(buffer_blocks)
-        self._ahead = ReadAhead(buffer_blocks)
+        self.buffers = Buffers(buffer_blocks)
+        self._ahead = ReadAhead(Buffers(buffer_blocks))
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
@@ -236,9 +237,12 @@ class ContentStore:
     async def open_stage(self, store: OpenStore) -> Stage:
         if store.streaming is not None:
             return store.streaming.stage()
-        blob_store = store.use()
-        await self._buffers.acquire()
-        return WholeBlock(blob_store, self._buffers)
+        blob_store, owner = store.use(), store.info.id
+        if store.guard is None:
+            await self.buffers.take(owner)
+        else:
+            await store.guard.wait(self.buffers.take, owner)
+        return WholeBlock(blob_store, lambda: self.buffers.give_back(owner))
 
     async def abandon(self, store: OpenStore, scope: str, blocks: Sequence[Block]) -> None:
         """Leave blocks that nothing will name to the collector."""
@@ -342,7 +346,7 @@ class ContentStore:
 
                 depth = store.remote.parallel if store.remote is not None else 0
                 async with aclosing(self._blocks(content.manifest_id, span)) as blocks:
-                    async with aclosing(self._ahead.read(blocks, fetch, depth)) as chunks:
+                    async with aclosing(self._ahead.read(blocks, fetch, depth, store.info.id)) as chunks:
                         async for chunk in chunks:
                             yield chunk
         except StoreError as error:
@@ -414,5 +418,5 @@ def told(error: StoreError) -> GatewayError:
     if isinstance(error, StoreFull):
         return StorageFull(str(error))
     if isinstance(error, StoreUnavailable):
-        return StoreUnreachable(str(error))
+        return StoreUnreachable(str(error), error.retry_after)
     return ContentUnavailable(str(error))

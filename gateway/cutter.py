@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from awscrt.checksums import crc64nvme
@@ -213,9 +213,9 @@ class _Sealing:
 class WholeBlock:
     """A stage for stores that must know a blob's name first: one block in memory, from a shared budget."""
 
-    def __init__(self, store: BlobStore, budget: asyncio.Semaphore) -> None:
+    def __init__(self, store: BlobStore, give_back: Callable[[], None]) -> None:
         self._store = store
-        self._budget: asyncio.Semaphore | None = budget
+        self._give_back: Callable[[], None] | None = give_back
         self._buffer = bytearray()
 
     def write(self, chunk: bytes | memoryview) -> None:
@@ -231,9 +231,9 @@ class WholeBlock:
 
     async def discard(self) -> None:
         self._buffer = bytearray()
-        if self._budget is not None:
-            self._budget.release()
-            self._budget = None
+        if self._give_back is not None:
+            self._give_back()
+            self._give_back = None
 
 
 def _split(batch: list[bytes | memoryview], at: int) -> tuple[list[bytes | memoryview], list[bytes | memoryview]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class GatewayError(Exception):
     """Root of every error the core raises on purpose."""
@@ -274,7 +276,14 @@ class KmsKeyExists(KmsError):
 
 
 class StoreUnreachable(ContentUnavailable):
-    """A store behind a network does not answer, or asks for patience: another attempt may succeed."""
+    """A store behind a network does not answer, or asks for patience: another attempt may succeed.
+
+    ``retry_after`` is in how many seconds that is worth while.
+    """
+
+    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after = max(1, math.ceil(retry_after))
 
 
 class StorageFull(GatewayError):

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 from backends.base import (
@@ -41,6 +42,8 @@ from gateway.errors import (
     UnknownStorageClass,
 )
 from gateway.generation import Generation
+from gateway.guard import DEADLINE, OK, OPEN, UNUSABLE, Guard, Health
+from gateway.guarded import GuardedNative, GuardedStore, GuardedStreams, look
 from gateway.layouts import LAYOUT, NATIVE, with_layout
 from gateway.mounts import MountTable, bucket_of, check_mount_point
 from gateway.public_access import configs_of_new_bucket
@@ -71,6 +74,8 @@ class OpenStore:
     """The store's other face, where its layout is native: its own keys. ``blobs`` are parts of uploads under way."""
     is_native: bool = False
     """Whether its layout is native, be it open or not."""
+    guard: Guard | None = None
+    """The breaker that its calls go through, where it may be out of order by itself: all but those on this machine."""
 
     def scope_for(self, bucket: Bucket) -> str:
         """Whose content a bucket's is: contents are shared within a scope only."""
@@ -80,6 +85,12 @@ class OpenStore:
         if self.blobs is None:
             raise ContentUnavailable(f"the store {self.info.id} cannot be opened: {self.problem}")
         return self.blobs
+
+    def health(self) -> Health:
+        """How it is, as this process knows it."""
+        if self.guard is not None:
+            return self.guard.health()
+        return Health(UNUSABLE, last_error=self.problem) if self.blobs is None else Health()
 
     def use_native(self) -> NativeStore:
         if self.native is None:
@@ -188,6 +199,14 @@ class MountView:
     config: dict[str, str]
     created_at: int
     problem: str = ""
+    state: str = OK
+    """``ok``, ``degraded`` (the last call failed), ``open`` (the breaker: it is not asked) or ``unusable``."""
+    open_until: int | None = None
+    """Unix milliseconds; of the process that answers, as the rest below."""
+    last_error: str = ""
+    last_error_at: int | None = None
+    latency_ms: float | None = None
+    """Of the last probe that was answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +248,8 @@ class StoreFactory:
     """A type and configuration as they are kept, of those that people may say."""
     has_native: Callable[[str], bool]
     """Whether stores of a type have the layout ``native``."""
+    is_here: Callable[[str], bool]
+    """Whether stores of a type are on this machine, so that they are not out of order by themselves."""
     is_near: Callable[[GroupedWrites], bool]
     """Whether a store is on the catalog's own disk. The catalog's writer does the group writes of such stores alone:
     one on another disk, which may hang by itself, must not hold up the writes of all."""
@@ -245,10 +266,12 @@ class Names:
         *,
         block_public_access: bool = False,
         classes: Mapping[str, str] | None = None,
+        deadline: float = DEADLINE,
     ) -> None:
         self._catalog = catalog
         self._generation = generation
         self._factory = factory
+        self._deadline = deadline
         self._block_public_access = block_public_access
         self._classes = classes or {}
         self._opened: dict[int, OpenStore] = {}
@@ -302,6 +325,9 @@ class Names:
                     stores[row.id] = await asyncio.to_thread(self._open, row)
             classes = {**self._classes, **await self._catalog.read(config.load_classes)}
             has_natives = any(store.is_native for store in stores.values())
+            for store in stores.values():
+                if store.guard is not None:
+                    store.guard.points = tuple(each.mount_point for each in mounts if each.store_id == store.info.id)
             self._snapshot = Snapshot(generation, MountTable(mounts), stores, {}, classes, has_natives)
 
     def _open(self, row: config.StoreRow) -> OpenStore:
@@ -313,6 +339,7 @@ class Names:
         is_native = settings.get(LAYOUT) == NATIVE
         try:
             blobs = self._factory.open(row.backend_type, settings)
+            native = self._factory.open_native(row.backend_type, settings)
             store = OpenStore(
                 info,
                 blobs,
@@ -320,9 +347,13 @@ class Names:
                 grouped=blobs if isinstance(blobs, GroupedWrites) and self._factory.is_near(blobs) else None,
                 streaming=blobs if isinstance(blobs, StreamingWrites) else None,
                 remote=blobs if isinstance(blobs, Remote) else None,
-                native=self._factory.open_native(row.backend_type, settings),
+                native=native,
                 is_native=is_native,
             )
+            if not self._factory.is_here(row.backend_type):
+                shown = self._factory.mask(row.backend_type, settings)
+                secrets = [value for name, value in settings.items() if shown[name] != value]
+                store = guarded(store, secrets, self._deadline)
         except StoreError as error:
             # One store that is out of order must not take the others down.
             log.error("store %d (%s) cannot be opened: %s", row.id, row.backend_type, error)
@@ -337,6 +368,21 @@ class Names:
             if store.native is not None:
                 await store.native.close()
         self._opened.clear()
+
+
+def guarded(store: OpenStore, secrets: Sequence[str], deadline: float) -> OpenStore:
+    """A store whose calls go through a breaker of its own."""
+    blobs = store.use()
+    probing = store.native if store.native is not None else blobs
+    probe = probing.probe if isinstance(probing, Probing) else partial(look, blobs)
+    guard = Guard(probe, deadline=deadline, secrets=secrets)
+    return replace(
+        store,
+        blobs=GuardedStore(blobs, guard),
+        streaming=None if store.streaming is None else GuardedStreams(store.streaming, guard),
+        native=None if store.native is None else GuardedNative(store.native, guard),
+        guard=guard,
+    )
 
 
 async def same_bucket(names: Names, bucket: Bucket) -> Bucket:
@@ -500,6 +546,7 @@ class Mounts:
 
     def _view(self, mount: Mount, snapshot: Snapshot) -> MountView:
         store = snapshot.stores[mount.store_id]
+        health = store.health()
         return MountView(
             mount.mount_point,
             store.info.backend_type,
@@ -509,8 +556,17 @@ class Mounts:
             self._factory.mask(store.info.backend_type, store.info.config),
             mount.created_at,
             store.problem,
+            health.state,
+            time.time_ns() // 1_000_000 + round(health.retry_after * 1000) if health.state == OPEN else None,
+            health.last_error,
+            health.last_error_at or None,
+            None if health.latency is None else round(health.latency * 1000, 3),
         )
 
-    async def list(self) -> list[MountView]:
+    async def list(self, *, probe: bool = False) -> list[MountView]:
+        """All mounts; with ``probe``, once each store that has a breaker was asked whether it is well."""
         snapshot = await self._names.current()
+        if probe:
+            guards = [store.guard for store in snapshot.stores.values() if store.guard is not None]
+            await asyncio.gather(*(guard.ask() for guard in guards))
         return [self._view(mount, snapshot) for mount in sorted(snapshot.table.mounts, key=lambda m: m.mount_point)]

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     content_threads: int = Field(8, ge=1)
     buffer_blocks: int = Field(16, ge=1)
 
+    store_deadline: float = Field(10.0, ge=0.1, le=3600)
+    """Seconds without a sign of life after which a store is probed, and within which it must answer a probe."""
+
     rpc_max_body: int = Field(256 * MIB, ge=1024 * 1024)
     """Largest body of one RPC call, and most bytes of such bodies in the memory of a worker."""
 

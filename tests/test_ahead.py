@@ -9,6 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from gateway.ahead import ReadAhead
+from gateway.buffers import Buffers
 
 
 class Source:
@@ -46,48 +47,48 @@ def all_of(count: int) -> bytes:
 @pytest.mark.parametrize("depth", [0, 1, 3, 10])
 @pytest.mark.parametrize("free", [0, 1, 2, 20])
 async def test_pieces_come_in_order_within_the_memory_there_is(count: int, depth: int, free: int) -> None:
-    source, ahead = Source(count), ReadAhead(free)
-    got = [chunk async for chunk in ahead.read(source.pieces(), source.fetch, depth)]
+    source, ahead = Source(count), ReadAhead(Buffers(free))
+    got = [chunk async for chunk in ahead.read(source.pieces(), source.fetch, depth, 1)]
     assert b"".join(got) == all_of(count)
     assert sorted(source.asked) == list(range(count)), "each once"
     assert source.most <= 1 + min(depth, free)
-    assert (ahead.free, source.open) == (free, 0)
+    assert (ahead.buffers.free, source.open) == (free, 0)
 
 
 async def test_several_readers_share_the_memory() -> None:
-    ahead, sources = ReadAhead(3), [Source(9) for _ in range(5)]
+    ahead, sources = ReadAhead(Buffers(3)), [Source(9) for _ in range(5)]
 
     async def read(source: Source) -> bytes:
-        return b"".join([chunk async for chunk in ahead.read(source.pieces(), source.fetch, 4)])
+        return b"".join([chunk async for chunk in ahead.read(source.pieces(), source.fetch, 4, 1)])
 
     assert await asyncio.gather(*(read(source) for source in sources)) == [all_of(9)] * 5
-    assert ahead.free == 3
+    assert ahead.buffers.free == 3
 
 
 @pytest.mark.parametrize("broken", [0, 1, 4])
 async def test_a_broken_piece_is_told_when_its_turn_comes(broken: int) -> None:
-    source, ahead, got = Source(6, broken), ReadAhead(9), b""
+    source, ahead, got = Source(6, broken), ReadAhead(Buffers(9)), b""
     with pytest.raises(OSError, match="broken"):
-        async for chunk in ahead.read(source.pieces(), source.fetch, 3):
+        async for chunk in ahead.read(source.pieces(), source.fetch, 3, 1):
             got += chunk
     assert got == all_of(broken)
-    assert (ahead.free, source.open) == (9, 0)
+    assert (ahead.buffers.free, source.open) == (9, 0)
 
 
 @pytest.mark.parametrize("taken", [0, 1, 3, 8])
 async def test_a_reader_may_leave_at_any_time(taken: int) -> None:
-    source, ahead = Source(9), ReadAhead(9)
-    async with aclosing(ahead.read(source.pieces(), source.fetch, 3)) as chunks:
+    source, ahead = Source(9), ReadAhead(Buffers(9))
+    async with aclosing(ahead.read(source.pieces(), source.fetch, 3, 1)) as chunks:
         for _ in range(taken):
             await anext(chunks)
-    assert (ahead.free, source.open) == (9, 0)
+    assert (ahead.buffers.free, source.open) == (9, 0)
 
 
 async def test_a_reader_may_be_cancelled() -> None:
-    source, ahead = Source(9), ReadAhead(9)
+    source, ahead = Source(9), ReadAhead(Buffers(9))
 
     async def read() -> None:
-        async for _ in ahead.read(source.pieces(), source.fetch, 3):
+        async for _ in ahead.read(source.pieces(), source.fetch, 3, 1):
             pass
 
     task = asyncio.create_task(read())
@@ -96,4 +97,4 @@ async def test_a_reader_may_be_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.sleep(0)
-    assert (ahead.free, source.open) == (9, 0)
+    assert (ahead.buffers.free, source.open) == (9, 0)

@@ -12,7 +12,7 @@ from gateway.cli.client import USAGE, CliError, Json, Key, Url, print_json, prin
 app = typer.Typer(
     help="Which store serves which paths. Needs an admin's key.", no_args_is_help=True, rich_markup_mode=None
 )
-_COLUMNS = ("mount_point", "backend_type", "priority", "readonly", "store_id", "problem")
+_COLUMNS = ("mount_point", "backend_type", "priority", "readonly", "store_id", "state", "latency_ms", "last_error")
 
 
 @app.command("add")
@@ -85,12 +85,17 @@ def update(
 
 
 @app.command("list")
-def list_mounts(url: Url = None, api_key: Key = None, as_json: Json = False) -> None:
-    """List all mounts.
+def list_mounts(
+    probe: Annotated[bool, typer.Option("--probe", help="Ask each store behind a network first how it is.")] = False,
+    url: Url = None,
+    api_key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """List all mounts and how their stores are: ok, degraded, open until when (nothing is asked of it), unusable.
 
-    Example: nexus mounts list --json
+    Example: nexus mounts list --probe --json
     """
-    _print(server(url, api_key).call("list_mounts"), as_json)
+    _print(server(url, api_key).call("list_mounts", **({"probe": True} if probe else {})), as_json)
 
 
 @app.command("info")
@@ -126,8 +131,16 @@ def _print(mounts: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(mounts)
         return
-    rows = [
-        [mount[column] or None if column == "problem" else mount[column] for column in _COLUMNS] for mount in mounts
-    ]
-    configs = [" ".join(f"{name}={value}" for name, value in mount["config"].items()) for mount in mounts]
-    print_table((*_COLUMNS, "config"), [[*row, config] for row, config in zip(rows, configs, strict=True)])
+    rows = [[*(_cell(mount, column) for column in _COLUMNS), _config(mount)] for mount in mounts]
+    print_table((*_COLUMNS, "config"), rows)
+
+
+def _cell(mount: dict[str, Any], column: str) -> Any:
+    value = mount.get(column)
+    if column == "state" and mount.get("open_until"):
+        return f"open until {mount['open_until']}"
+    return None if value == "" else value
+
+
+def _config(mount: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in mount.get("config", {}).items())

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from random import getrandbits
 from typing import Any
 
@@ -25,6 +25,7 @@ from gateway.types import Principal
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Headers = Sequence[tuple[bytes, bytes]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PREFIX = "/api/nfs/"
@@ -92,7 +93,7 @@ class RpcDoor:
         except Exception as error:
             told = _told(name, error)
             message = await encode({"error": told})
-            await _send(receive, send, streams.STATUSES.get(told["code"], 500), message)
+            await _send(receive, send, streams.STATUSES.get(told["code"], 500), message, _retry_after(told))
             _note(name, principal, told, message.length, start, facts)
             return
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -213,8 +214,13 @@ async def _answer(send: Send, status: int, answer: dict[str, Any]) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _send(receive: Receive, send: Send, status: int, message: Message) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % message.length)]
+def _retry_after(told: Mapping[str, Any]) -> Headers:
+    seconds = told.get("data", {}).get("retry_after")
+    return [] if seconds is None else [(b"retry-after", b"%d" % seconds)]
+
+
+async def _send(receive: Receive, send: Send, status: int, message: Message, more: Headers = ()) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % message.length), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     if isinstance(message.pieces[0], bytes) and len(message.pieces) == 1:
         await send({"type": "http.response.body", "body": message.pieces[0]})

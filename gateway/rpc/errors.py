@@ -9,6 +9,8 @@ from gateway import errors as domain
 PARSE, INVALID_REQUEST, NO_METHOD, BAD_PARAMETERS, INTERNAL = -32700, -32600, -32601, -32602, -32603
 NOT_FOUND, EXISTS, INVALID_PATH, ACCESS_DENIED, FORBIDDEN = -32000, -32001, -32002, -32003, -32004
 VALIDATION, CONFLICT = -32005, -32006
+UNAVAILABLE = -32050
+"""A store does not answer: another attempt may succeed. Nexus has no code for that."""
 
 ABSENT = "(file does not exist)"
 """What stands for the ETag of a file that is not there."""
@@ -80,6 +82,8 @@ def to_rpc_error(error: Exception) -> RpcError:
         return RpcError(INTERNAL, "internal error")
     message = str(error) or _UNTOLD.get(type(error), type(error).__name__)
     code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), INTERNAL)
+    if isinstance(error, domain.StoreUnreachable):
+        return RpcError(UNAVAILABLE, message, {"reason": "store unavailable", "retry_after": error.retry_after})
     # What is no path of a file must not be called one: clients print ``data.path``, and else the message.
     return RpcError(code, message, {"reason": "backend"} if isinstance(error, domain.BackendNotFound) else None)
 

@@ -67,9 +67,13 @@ async def remove_mount(core: Core, principal: Principal, *, mount_point: str) ->
 
 
 @on_tree
-async def list_mounts(tree: Tree) -> list[dict[str, Any]]:
-    """The mounts: an admin sees all of all, others those below which they may list, without their configurations."""
-    return [_shown(tree, view) for view in await tree.core.mounts.list() if await _sees(tree, view.mount_point)]
+async def list_mounts(tree: Tree, *, probe: bool = False) -> list[dict[str, Any]]:
+    """The mounts: an admin sees all of all, others those below which they may list, without their configurations.
+
+    ``probe``, of an admin, asks the stores first whether they are well.
+    """
+    views = await tree.core.mounts.list(probe=probe and may_administer(tree.principal))
+    return [_shown(tree, view) for view in views if await _sees(tree, view.mount_point)]
 
 
 @on_tree
@@ -115,7 +119,8 @@ _FOR_ALL = ("mount_point", "backend_type", "priority", "readonly")
 
 
 def _mount(view: MountView) -> dict[str, Any]:
-    return {**asdict(view), "created_at": iso(view.created_at)}
+    times = {"created_at": view.created_at, "open_until": view.open_until, "last_error_at": view.last_error_at}
+    return {**asdict(view), **{name: None if at is None else iso(at) for name, at in times.items()}}
 
 
 # -- saved mounts

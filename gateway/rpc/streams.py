@@ -23,6 +23,7 @@ from gateway.rpc.errors import (
     FORBIDDEN,
     INVALID_PATH,
     NOT_FOUND,
+    UNAVAILABLE,
     VALIDATION,
     RpcError,
     conflict,
@@ -43,6 +44,7 @@ STATUSES = {
     BAD_PARAMETERS: 416,
     VALIDATION: 400,
     CONFLICT: 412,
+    UNAVAILABLE: 503,
 }
 """The HTTP status of an error; 500 for what is not here. Of parameters only a range can be bad."""
 

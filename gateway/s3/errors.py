@@ -609,7 +609,7 @@ _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.InvalidPartOrder: lambda e: InvalidPartOrder(UploadId=e.upload_id),
     # The bytes are damaged or their store fails: our fault, and a repetition may find a healthy replica.
     domain.ContentUnavailable: lambda e: InternalError(),
-    domain.StoreUnreachable: lambda e: ServiceUnavailable(),
+    domain.StoreUnreachable: lambda e: ServiceUnavailable().with_headers((b"retry-after", b"%d" % e.retry_after)),
     domain.StorageFull: lambda e: InsufficientCapacity(),
     domain.Overloaded: lambda e: SlowDown(),
     domain.UnknownStorageClass: lambda e: InvalidStorageClass(StorageClassRequested=e.storage_class),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from backends.registry import find
 from tests.e2e.harness import Server, keys_of, refused, unique
@@ -211,6 +213,19 @@ def test_a_mount_that_cannot_work_is_refused(node: Server, cloud: Cloud) -> None
         assert message in done.stderr
 
 
+def until_back(client: BaseClient, bucket: str, key: str) -> bytes:
+    """An object, as soon as the breaker of its store closes."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            return content
+        except ClientError as error:
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
 def test_a_cloud_that_is_away_takes_nothing_with_it(node: Server, client: BaseClient, moto: dict[str, str]) -> None:
     """503 for what lies there, fsck calls nothing there damaged, and all is well when it is back."""
     faults, name = Faults(weights={"reset before": 1}), unique("away")
@@ -237,7 +252,7 @@ def test_a_cloud_that_is_away_takes_nothing_with_it(node: Server, client: BaseCl
         refusal = add(node, f"/{unique('wrong')}", "s3", {**config, "prefix": "other"})
         assert refusal.returncode == 1 and "cannot be reached" in refusal.stderr
         faults.rate = 0.0
-        assert client.get_object(Bucket=name, Key="kept")["Body"].read() == b"kept"
+        assert until_back(client, name, "kept") == b"kept"
         client.put_object(Bucket=name, Key="new", Body=b"new")
         node.nexus("gc", "--grace", "0")
         assert node.run("fsck", "--rehash").returncode == 0
