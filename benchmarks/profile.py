@@ -37,7 +37,7 @@ def main() -> int:
         stacks = Path(folder) / "stacks"
         target, form = (arguments.flame, "flamegraph") if arguments.flame else (str(stacks), "raw")
         duration = str(int(arguments.seconds) + 2)
-        words = ["py-spy", "record", "--subprocesses", "--gil", "--rate", "500", "--duration", duration]
+        words = ["py-spy", "record", "--subprocesses", "--gil", "--function", "--rate", "500", "--duration", duration]
         spy = subprocess.Popen([*words, "--format", form, "--output", target, "--pid", str(running.pid)])
         operation(site, arguments.connections)
         spy.wait()
