@@ -70,7 +70,7 @@ class Embedded:
             self._ready.set()
 
     def _serve(self, socket: str) -> None:
-        config = server_config(Application(self._settings, ready=self._lend))
+        config = server_config(self._settings, Application(self._settings, ready=self._lend))
         config.uds = socket
         server = _Announcing(config, self._ready)
         self.socket, self._server = socket, server

@@ -14,10 +14,12 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError
+from gateway.http.deadlines import Patience, Watch
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ ADMIN = "admin"
 WORKSPACE = "/workspace"
 STORE_FOLDER = "store"
 BACKLOG = 2048
-KEEP_ALIVE_SECONDS = 75
 GRACEFUL_SECONDS = 30
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
@@ -163,26 +164,38 @@ def serve_in_process(settings: Settings, listener: socket.socket) -> None:
     from gateway.app import Application
 
     tune_process()
-    server = uvicorn.Server(server_config(Application(settings)))
+    server = uvicorn.Server(server_config(settings, Application(settings)))
     server.run(sockets=[listener])
     if not server.started:
         raise ServeError("the gateway could not start; the log says why")
 
 
-def server_config(application: object) -> uvicorn.Config:
+def _patience(settings: Settings) -> Patience:
+    return Patience(
+        head=settings.head_timeout,
+        idle=settings.idle_timeout,
+        body=settings.body_timeout,
+        answer=settings.answer_timeout,
+        rate=settings.min_body_rate,
+        head_bytes=settings.max_head_size,
+    )
+
+
+def server_config(settings: Settings, application: object) -> uvicorn.Config:
     import uvicorn
+
+    from gateway.http.connection import Connection
 
     return uvicorn.Config(
         application,  # type: ignore[arg-type]
         loop="uvloop",
-        http="httptools",
+        http=partial(Connection, patience=_patience(settings), watch=Watch()),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         backlog=BACKLOG,
     )

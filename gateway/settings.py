@@ -64,6 +64,18 @@ class Settings(BaseSettings):
 
     store_deadline: float = Field(10.0, ge=0.1, le=3600)
     """Seconds without a sign of life after which a store is probed, and within which it must answer a probe."""
+    head_timeout: float = Field(30.0, gt=0)
+    """How long a client may take for a request's headers."""
+    idle_timeout: float = Field(75.0, gt=0)
+    """How long a connection is kept between requests."""
+    body_timeout: float = Field(60.0, gt=0)
+    """How long a client may send nothing of a body, and after how long the whole body must have come at a rate of"""
+    min_body_rate: int = Field(1024, ge=1)
+    """bytes a second at least."""
+    answer_timeout: float = Field(60.0, gt=0)
+    """How long a client may take nothing of an answer."""
+    max_head_size: int = Field(64 * 1024, ge=8192)
+    """Largest line and headers of a request."""
 
     rpc_max_body: int = Field(256 * MIB, ge=1024 * 1024)
     """Largest body of one RPC call, and most bytes of such bodies in the memory of a worker."""

@@ -102,6 +102,10 @@ class IncompleteBody(AuthError, errors.IncompleteBody):
     text = "The request body terminated unexpectedly"
 
 
+class RequestTimeout(AuthError, errors.IncompleteBody):
+    text = "Your socket connection to the server was not read from or written to within the timeout period."
+
+
 class XAmzContentSHA256Mismatch(AuthError):
     text = "The provided 'x-amz-content-sha256' header does not match what was computed."
 

@@ -23,6 +23,7 @@ from gateway.auth.errors import (
     MalformedTrailerError,
     MaxMessageLengthExceeded,
     MissingContentLength,
+    RequestTimeout,
     Unsupported,
     XAmzContentSHA256Mismatch,
 )
@@ -206,7 +207,7 @@ class RequestBody:
         self.begun = True
         message = await self._receive()
         if message["type"] != "http.request":
-            raise IncompleteBody
+            raise RequestTimeout if message.get("timed_out") else IncompleteBody
         if not message.get("more_body", False):
             self._ended, self.ended_at = True, perf_counter()
         body: bytes = message.get("body", b"")

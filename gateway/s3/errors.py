@@ -160,11 +160,6 @@ class NotImplemented_(S3Error):
     message = "A header you provided implies functionality that is not implemented"
 
 
-class RequestTimeout(S3Error):
-    status = 400
-    message = "Your socket connection to the server was not read from or written to within the timeout period."
-
-
 # -- buckets
 
 

@@ -1,0 +1,291 @@
+"""A connection of HTTP/1.1: bytes to requests by httptools, one exchange after the other.
+
+It takes the place of uvicorn's own protocol, which knows no deadline but that between requests, takes headers of any
+size, and costs a sixth of a small GET. uvicorn's server goes on to accept connections, tell the date and shut down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+
+from gateway.http.deadlines import NEVER, Impatient, Patience, Watch
+from gateway.http.exchange import READ_AHEAD, TIMED_OUT, Application, Exchange
+
+if TYPE_CHECKING:
+    import uvicorn
+    from uvicorn.server import ServerState
+
+ASGI = {"version": "3.0", "spec_version": "2.3"}
+MAX_HEADERS = 250
+BAD_REQUEST = "400 Bad Request"
+TOO_LATE = "408 Request Timeout"
+TOO_LARGE = "431 Request Header Fields Too Large"
+
+log = logging.getLogger("nexus.http")
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        patience: Patience,
+        watch: Watch,
+    ) -> None:
+        self.loop = _loop or asyncio.get_running_loop()
+        self.patience = patience
+        self._application = cast(Application, config.loaded_app)
+        self._state = server_state
+        self._watch = watch
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until it is made
+        self._addresses: dict[str, Any] = {}
+        self._until = NEVER
+        """When a client that has nothing under way must have sent something."""
+        self._exchange: Exchange | None = None
+        """The latest: what comes of a body is its."""
+        self._queued: deque[Exchange] = deque()
+        """Those that were sent before the one before them was answered."""
+        self._reading = True
+        self._closing = False
+        self._writable: asyncio.Future[None] | None = None
+        self._full_since = NEVER
+        self._common: tuple[object, bytes] = (None, b"")
+        self.common_lines = 0
+        self._head_size = 0
+        self._in_head = True
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._expects = False
+
+    # -- the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._addresses = {
+            "server": get_local_addr(self._transport),
+            "client": get_remote_addr(self._transport),
+            "scheme": "https" if is_ssl(self._transport) else "http",
+        }
+        self._state.connections.add(cast(Any, self))
+        self._until = self.loop.time() + self.patience.head
+        self._watch.begin(self._all)
+
+    def _all(self) -> Collection[Impatient]:
+        return cast(Collection[Impatient], self._state.connections)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._state.connections.discard(cast(Any, self))
+        self._closing = True
+        for exchange in (*self._queued, self._exchange):
+            if exchange is not None:
+                exchange.leave()
+        self._queued.clear()
+        self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        if self._in_head:
+            self._head_size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(BAD_REQUEST)
+        if self._in_head and self._head_size > self.patience.head_bytes:
+            self._refuse(TOO_LARGE)
+
+    def _go_on(self, rest: bytes) -> None:
+        """Take a request that offered another protocol for one that did not, as a server may (RFC 9110, 7.8).
+
+        The parser leaves such a request at the end of its head; another one is told the head without the offer.
+        """
+        method, version = self._parser.get_method(), self._parser.get_http_version().encode()
+        kept = [b"%b: %b\r\n" % header for header in self._headers if header[0] != b"upgrade"]
+        head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self._url, version, b"".join(kept))
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(head + rest)
+
+    def eof_received(self) -> None:
+        """Half of a connection is none: what the client asked for it will not read."""
+
+    def pause_writing(self) -> None:
+        self._full_since = self.loop.time()
+        self._writable = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        self._full_since = NEVER
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # -- what httptools found
+
+    def on_message_begin(self) -> None:
+        self._url, self._headers, self._expects = b"", [], False
+        self._in_head = True
+        if self._exchange is None or self._exchange.answered:
+            self._until = self.loop.time() + self.patience.head
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects = True
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._closing or self._parser.should_upgrade():
+            return
+        self._in_head, self._head_size, self._until = False, 0, NEVER
+        if len(self._headers) > MAX_HEADERS:
+            self._refuse(TOO_LARGE)
+            return
+        version = self._parser.get_http_version()
+        url = httptools.parse_url(self._url)
+        path = url.path.decode("ascii")
+        scope = {
+            "type": "http",
+            "asgi": ASGI,
+            "http_version": version,
+            "method": self._parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "root_path": "",
+            "headers": self._headers,
+            **self._addresses,
+        }
+        keep_alive = version != "1.0" and self._parser.should_keep_alive()
+        before = self._exchange
+        self._exchange = Exchange(self, scope, expects=self._expects, keep_alive=keep_alive)
+        if before is None or before.answered:
+            self._begin(self._exchange)
+        else:
+            self._pause_reading()
+            self._queued.append(self._exchange)
+
+    def on_body(self, body: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None or exchange.answered or self._closing:
+            return
+        exchange.feed(body)
+        if len(exchange.body) > READ_AHEAD:
+            self._pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self._exchange is not None and not self._exchange.answered and not self._in_head:
+            self._exchange.finish()
+
+    # -- exchanges
+
+    def _begin(self, exchange: Exchange) -> None:
+        task = self.loop.create_task(exchange.run(self._application))
+        self._state.tasks.add(task)
+        task.add_done_callback(self._state.tasks.discard)
+
+    def exchange_done(self, exchange: Exchange) -> None:
+        """An answer is complete: go on to the next request, or end."""
+        self._state.total_requests += 1
+        if not exchange.keep_alive:
+            self._closing = True
+            self._transport.close()
+            return
+        if self._queued:
+            self._begin(self._queued.popleft())
+        else:
+            self._until = self.loop.time() + self.patience.idle
+        self.resume_reading()
+
+    def shutdown(self) -> None:
+        """End when what is under way is answered; uvicorn's server asks for it."""
+        if self._exchange is None or self._exchange.answered:
+            self._transport.close()
+        else:
+            self._exchange.keep_alive = False
+
+    def overdue(self, now: float) -> None:
+        """Give up a client that takes too long."""
+        exchange = self._exchange
+        if now > self._until:
+            if self._in_head and self._head_size:
+                self._refuse(TOO_LATE)
+            else:
+                self._closing = True
+                self._transport.close()
+        elif now > self._full_since + self.patience.answer:
+            self.abandon()
+        elif exchange is not None and exchange.stalls(now):
+            exchange.cut(TIMED_OUT)
+
+    def abandon(self) -> None:
+        """End at once, and short: the client must not take what it got for a whole answer."""
+        self._closing = True
+        self._transport.abort()
+
+    def _refuse(self, status: str) -> None:
+        """Answer what is no request; what is under way may end first."""
+        if self._closing:
+            return
+        if self._exchange is not None and not self._exchange.answered:
+            self._pause_reading()
+            self._exchange.cut()
+            return
+        self._closing = True
+        text = status.partition(" ")[2]
+        head = f"HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {len(text)}\r\n"
+        self._transport.write(f"{head}connection: close\r\n\r\n{text}".encode())
+        self._transport.close()
+
+    # -- for exchanges
+
+    @property
+    def full(self) -> bool:
+        """Whether the client takes less than it is sent."""
+        return self._writable is not None
+
+    async def drained(self) -> None:
+        """Wait until the client took some of what it was sent, or is gone."""
+        while self._writable is not None:
+            await asyncio.shield(self._writable)
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def write_both(self, head: bytes, body: bytes) -> None:
+        self._transport.writelines((head, body))
+
+    def common_headers(self) -> bytes:
+        """The lines that every answer has: uvicorn's server tells the date anew each second."""
+        headers = self._state.default_headers
+        if self._common[0] is not headers:
+            self._common = (headers, b"".join(b"%b: %b\r\n" % header for header in headers))
+            self.common_lines = len(headers)
+        return self._common[1]
+
+    def _pause_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._reading and not self._closing:
+            self._reading = True
+            self._transport.resume_reading()
