@@ -15,6 +15,8 @@ from gateway.s3 import errors
 SAMPLES: dict[type[domain.GatewayError], tuple[Any, ...]] = {
     domain.SizeMismatch: (4, 5),
     domain.BadRequest: ("no sense", "prefix", "x"),
+    domain.KeyNotHeld: ("a directory of that name is there", "key", "a"),
+    domain.StoreUnreachable: ("no answer",),
     domain.TenantNotFound: ("t",),
     domain.BucketNotFound: ("b",),
     domain.BucketExists: ("b",),
