@@ -1,15 +1,17 @@
 """Who may do what. One place decides, for both doors; what is not allowed here is refused.
 
 A bucket's policy denies first, whomever it concerns. Then an admin may do everything, an owner what concerns their
-buckets; policies, and ACLs where they are in force, let others in, of whatever tenant. Where ACLs are in force, an
-object that somebody else wrote is its writer's, and the bucket's policy cannot give it away.
+buckets; roles granted below paths let in others of the bucket's tenant; policies, and ACLs where they are in force,
+others of whatever tenant. Where ACLs are in force, an object that somebody else wrote is its writer's, and neither the
+bucket's policy nor a grant can give it away. At last the key that is used may narrow what its user may do.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import NamedTuple
 
-from gateway.acl import ENFORCED, PREFERRED, READ, READ_ACP, WRITE, WRITE_ACP, permits
+from gateway.acl import ENFORCED, GROUP, PREFERRED, READ, READ_ACP, WRITE, WRITE_ACP, permits
 from gateway.bucket_configs import POLICY
 from gateway.errors import NotAllowed
 from gateway.policy import (
@@ -19,15 +21,15 @@ from gateway.policy import (
     Caller,
     Context,
     PolicyRequest,
-    decide,
+    Verdict,
     is_public,
     nothing,
 )
+from gateway.policy import judge as judge_policy
 from gateway.public_access import policy_of, public_access_block
-from gateway.types import Bucket, ObjectInfo, Principal
+from gateway.roles import EVERYWHERE, OWNER, READING, granting, is_below
+from gateway.types import Bucket, ObjectInfo, PathGrant, Principal
 
-_READING = ("s3:Get", "s3:List")
-"""How the names of actions begin that change nothing."""
 POLICY_ACTIONS = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
 """What no policy can take from a bucket's owner, so that one who is locked out can undo it."""
 
@@ -57,6 +59,29 @@ BY_OBJECT_ACL = {
 """The same on the object: these actions are decided with the object at hand."""
 
 
+class Decision(NamedTuple):
+    """Whether something is allowed, and what decided that."""
+
+    allowed: bool
+    rule: str
+    """admin, owner, policy, grant, acl, key, public-access-block, object-owner or default."""
+    detail: object = None
+    """The statement of the policy, the grant, or what in the ACL it was."""
+    reason: str = "Access Denied"
+    """What a caller who is refused is told."""
+
+    @property
+    def by_acl(self) -> bool:
+        return self.rule == "acl"
+
+
+_ADMIN, _OWNER, _WRITER = Decision(True, "admin"), Decision(True, "owner"), Decision(True, "acl", "the object's owner")
+_DEFAULT, _FOREIGN = Decision(False, "default"), Decision(False, "object-owner")
+_BLOCKED = Decision(False, "public-access-block")
+_READONLY = Decision(False, "key", "readonly", "The key is read-only.")
+_CONFINED = Decision(False, "key", "prefixes", "The key is confined to other paths.")
+
+
 def authorize(
     principal: Principal | None,
     action: str,
@@ -72,21 +97,56 @@ def authorize(
     The actions in ``BY_OBJECT_ACL`` are decided with the object, ``info``, at hand. Whether a key is absent may learn
     who may list the bucket. ``context`` tells a policy's conditions of the request.
     """
+    decision = judge(principal, action, bucket, key, info, context)
+    if not decision.allowed:
+        raise NotAllowed(decision.reason)
+    return decision.by_acl
+
+
+def judge(
+    principal: Principal | None,
+    action: str,
+    bucket: Bucket,
+    key: str | None = None,
+    info: ObjectInfo | None = None,
+    context: Context = nothing,
+) -> Decision:
+    """What ``authorize`` decides, and by which rule."""
+    decision = _let_in(principal, action, bucket, key, info, context)
+    if principal is None or not decision.allowed:
+        return decision
+    if principal.readonly and not action.startswith(READING):
+        return _READONLY
+    if principal.prefixes and not _is_within(principal, bucket, key):
+        return _CONFINED
+    return decision
+
+
+def _let_in(
+    principal: Principal | None, action: str, bucket: Bucket, key: str | None, info: ObjectInfo | None, context: Context
+) -> Decision:
+    """What is decided before the key narrows it."""
     verdict = _by_policy(principal, action, bucket, key, context)
-    if verdict == DENY and not (action in POLICY_ACTIONS and principal is not None and _owns(principal, bucket)):
-        raise NotAllowed
-    without_acl = (principal is not None and _entitled(principal, bucket, info)) or (
-        verdict == ALLOW and not _foreign(bucket, info) and not _restricted(principal, bucket)
-    )
-    if not without_acl and not _granted(principal, action, bucket, info):
-        raise NotAllowed
-    if principal is None:
-        return not without_acl
-    if principal.readonly and not action.startswith(_READING):
-        raise NotAllowed("The key is read-only.")
-    if principal.prefixes:
-        _confine(principal, bucket, key)
-    return not without_acl
+    if (
+        verdict is not None
+        and verdict.effect == DENY
+        and not (action in POLICY_ACTIONS and principal is not None and _owns(principal, bucket))
+    ):
+        return Decision(False, "policy", verdict)
+    foreign = _foreign(bucket, info)
+    if principal is not None:
+        if principal.is_admin:
+            return _ADMIN
+        if bucket.owner_id == principal.user_id and not foreign:
+            return _OWNER
+    refusal = _FOREIGN if foreign else _DEFAULT
+    if verdict is not None and verdict.effect == ALLOW and not foreign:
+        if not _restricted(principal, bucket):
+            return Decision(True, "policy", verdict)
+        refusal = _BLOCKED
+    if not foreign and (grant := _by_grant(principal, action, bucket, key)) is not None:
+        return Decision(True, "grant", grant)
+    return _by_acl(principal, action, bucket, info) or refusal
 
 
 def authorize_part(
@@ -94,27 +154,51 @@ def authorize_part(
 ) -> None:
     """Raise NotAllowed for a part of a write that was allowed, its tags or its ACL, where the policy denies it.
 
-    Tags need an allowance of their own where only the policy allowed the write; whoever owns the bucket or may write
-    by its ACL needs none. https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+    Tags need an allowance of their own where only the policy allowed the write; whoever owns the bucket, or may write
+    by its ACL or a grant, needs none. https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
     """
     verdict = _by_policy(principal, action, bucket, key, context)
-    if verdict == DENY:
+    if verdict is not None and verdict.effect == DENY:
         raise NotAllowed
-    if action == "s3:PutObjectTagging" and verdict != ALLOW:
-        owns = principal is not None and _entitled(principal, bucket, None)
-        if not owns and not _granted(principal, "s3:PutObject", bucket, None):
+    if action == "s3:PutObjectTagging" and verdict is None:
+        owns = principal is not None and _owns(principal, bucket)
+        if (
+            not owns
+            and _by_grant(principal, action, bucket, key) is None
+            and _by_acl(principal, "s3:PutObject", bucket, None) is None
+        ):
             raise NotAllowed
 
 
-def authorize_listing(principal: Principal | None, bucket: Bucket, prefix: str) -> None:
-    """Raise NotAllowed where a listing, allowed by ``authorize``, would show a confined key what lies beside its paths.
+def authorize_listing(
+    principal: Principal | None, action: str, bucket: Bucket, prefix: str, context: Context = nothing
+) -> None:
+    """Raise NotAllowed where a listing, allowed by ``authorize``, would show what lies beside the caller's paths.
 
-    It is confined to ``/b/a``: what begins with ``a`` may be ``ab`` as well.
+    A key is confined to ``/b/a``, or a role was granted there: what begins with ``a`` may be ``ab`` as well.
     """
-    if principal is not None and principal.prefixes:
+    if principal is None:
+        return
+    if principal.prefixes:
         path = f"/{bucket.name}/{prefix}"
         if not any(path.startswith(_whole(confined)) for confined in principal.prefixes):
-            raise NotAllowed("The key is confined to other paths.")
+            raise NotAllowed(_CONFINED.reason)
+    if principal.grants:
+        decision = judge(principal, action, bucket, prefix or None, None, context)
+        grant = decision.detail
+        if isinstance(grant, PathGrant) and grant.prefix and not prefix.startswith(grant.prefix + "/"):
+            # What else would let them in, without the grants?
+            authorize(
+                replace(principal, grants=_beyond(principal, prefix)), action, bucket, prefix or None, None, context
+            )
+
+
+def _beyond(principal: Principal, prefix: str) -> dict[int, tuple[PathGrant, ...]]:
+    """The grants that cover all that begins with a prefix."""
+    return {
+        number: tuple(grant for grant in grants if not grant.prefix or prefix.startswith(grant.prefix + "/"))
+        for number, grants in principal.grants.items()
+    }
 
 
 def open_to_anybody(bucket: Bucket) -> bool:
@@ -131,13 +215,13 @@ def caller_of(principal: Principal | None) -> Caller:
 
 def _by_policy(
     principal: Principal | None, action: str, bucket: Bucket, key: str | None, context: Context
-) -> Literal["Allow", "Deny"] | None:
+) -> Verdict | None:
     if POLICY not in bucket.configs:
         return None
     policy = policy_of(bucket)
     assert policy is not None
     resource = f"arn:aws:s3:::{bucket.name}" if action in BUCKET_ACTIONS else f"arn:aws:s3:::{bucket.name}/{key or ''}"
-    return decide(policy, PolicyRequest(caller_of(principal), action, resource, _with_owner(bucket, context)))
+    return judge_policy(policy, PolicyRequest(caller_of(principal), action, resource, _with_owner(bucket, context)))
 
 
 def _with_owner(bucket: Bucket, context: Context) -> Context:
@@ -149,9 +233,11 @@ def _owns(principal: Principal, bucket: Bucket) -> bool:
     return principal.is_admin or bucket.owner_id == principal.user_id
 
 
-def _entitled(principal: Principal, bucket: Bucket, info: ObjectInfo | None) -> bool:
-    """Whether somebody needs nobody's leave: an admin, and an owner for what is theirs."""
-    return principal.is_admin or (bucket.owner_id == principal.user_id and not _foreign(bucket, info))
+def _by_grant(principal: Principal | None, action: str, bucket: Bucket, key: str | None) -> PathGrant | None:
+    """What the caller was granted that allows something; a grant is one within a tenant."""
+    if principal is None or not principal.grants or principal.tenant != bucket.tenant:
+        return None
+    return granting(principal.grants, action, bucket.id, key)
 
 
 def _restricted(principal: Principal | None, bucket: Bucket) -> bool:
@@ -167,21 +253,29 @@ def _foreign(bucket: Bucket, info: ObjectInfo | None) -> bool:
     return info is not None and info.owner_id != bucket.owner_id and bucket.ownership != ENFORCED
 
 
-def _granted(principal: Principal | None, action: str, bucket: Bucket, info: ObjectInfo | None) -> bool:
-    """What ACLs, and owning the object, allow."""
+def _by_acl(principal: Principal | None, action: str, bucket: Bucket, info: ObjectInfo | None) -> Decision | None:
+    """What ACLs, and owning the object, decide."""
     if bucket.ownership == ENFORCED:
-        return False
+        return None
     caller = principal.canonical_id if principal is not None else None
-    public = not public_access_block(bucket).ignore_public_acls
     on_object = BY_OBJECT_ACL.get(action)
-    if on_object is None:
-        on_bucket = BY_BUCKET_ACL.get(action)
-        return on_bucket is not None and permits(bucket.acl, caller, on_bucket, public=public)
-    if info is None:
-        return False
-    if principal is not None and principal.user_id == info.owner_id:
-        return True
-    return permits(info.acl, caller, on_object, public=public)
+    if on_object is not None:
+        if info is None:
+            return None
+        if principal is not None and principal.user_id == info.owner_id:
+            return _WRITER
+        acl, permission = info.acl, on_object
+    elif (on_bucket := BY_BUCKET_ACL.get(action)) is not None:
+        acl, permission = bucket.acl, on_bucket
+    else:
+        return None
+    grant = permits(acl, caller, permission)
+    if grant is None:
+        return None
+    if grant.kind == GROUP and public_access_block(bucket).ignore_public_acls:
+        grant = permits(acl, caller, permission, public=False)
+        return Decision(True, "acl", grant) if grant is not None else _BLOCKED
+    return Decision(True, "acl", grant)
 
 
 def owner_of_new(principal: Principal | None, bucket: Bucket, canned_acl: str | None) -> str:
@@ -211,7 +305,7 @@ def authorize_tenant(principal: Principal | None, action: str, tenant: str) -> N
     """
     if principal is None or not (principal.is_admin or principal.tenant == tenant):
         raise NotAllowed
-    if action.startswith(_READING):
+    if action.startswith(READING):
         return
     if not principal.is_admin or principal.prefixes:
         raise NotAllowed
@@ -219,11 +313,30 @@ def authorize_tenant(principal: Principal | None, action: str, tenant: str) -> N
         raise NotAllowed("The key is read-only.")
 
 
-def _confine(principal: Principal, bucket: Bucket, key: str | None) -> None:
+def authorize_granting(principal: Principal, bucket: Bucket | None, prefix: str) -> None:
+    """Raise NotAllowed unless a caller may say who has which role below a prefix of a bucket.
+
+    An admin may, the bucket's owner, and whoever was made an owner of all that lies there. ``bucket`` None is all of
+    the caller's tenant.
+    """
+    name, number = (bucket.name, bucket.id) if bucket is not None else ("", EVERYWHERE)
+    owns = principal.is_admin or (bucket is not None and bucket.owner_id == principal.user_id)
+    if not owns and (bucket is None or bucket.tenant == principal.tenant):
+        held = (grant for where in {number, EVERYWHERE} for grant in principal.grants.get(where, ()))
+        owns = any(grant.role == OWNER and is_below(prefix, grant.prefix) for grant in held)
+    if not owns:
+        raise NotAllowed
+    if principal.readonly:
+        raise NotAllowed(_READONLY.reason)
+    path = f"/{name}/{prefix}" if name else "/"
+    if principal.prefixes and not any(is_below(path, each.rstrip("/")) for each in principal.prefixes):
+        raise NotAllowed(_CONFINED.reason)
+
+
+def _is_within(principal: Principal, bucket: Bucket, key: str | None) -> bool:
     """A confined key reaches objects below its prefixes; a listing must be of a prefix below one of them."""
     path = f"/{bucket.name}/{key or ''}"
-    if not any(path.startswith(_whole(prefix)) or path == prefix for prefix in principal.prefixes):
-        raise NotAllowed("The key is confined to other paths.")
+    return any(path.startswith(_whole(prefix)) or path == prefix for prefix in principal.prefixes)
 
 
 def _whole(prefix: str) -> str:

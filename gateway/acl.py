@@ -90,22 +90,21 @@ def parse_grantees(header: str, name: str) -> list[tuple[str, str]]:
     return grantees
 
 
-def permits(acl: Acl | None, caller: str | None, permission: str, *, public: bool = True) -> bool:
-    """Whether an ACL grants a permission to the user of a canonical id, or to nobody in particular (None).
+def permits(acl: Acl | None, caller: str | None, permission: str, *, public: bool = True) -> Grant | None:
+    """What in an ACL grants a permission to the user of a canonical id, or to nobody in particular (None), if anything.
 
     ``public`` tells whether grants to groups count.
     """
-    if acl is None:
-        return False
-    for kind, grantee, granted in acl:
+    for grant in acl or ():
+        kind, grantee, granted = grant
         if granted != permission and granted != FULL_CONTROL:
             continue
         if kind == GROUP:
             if public and (grantee == ALL_USERS or (grantee == AUTHENTICATED_USERS and caller is not None)):
-                return True
+                return grant
         elif kind == USER and caller is not None and grantee == caller:
-            return True
-    return False
+            return grant
+    return None
 
 
 def effective(acl: Acl | None, owner: str) -> Acl:

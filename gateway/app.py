@@ -35,6 +35,7 @@ from gateway.encryption_keys import EncryptionKeys
 from gateway.errors import GatewayError
 from gateway.files import Files
 from gateway.generation import Generation
+from gateway.grants import Grants, Groups
 from gateway.identity import Users
 from gateway.kms.aws import AwsKms
 from gateway.kms.base import Kms
@@ -47,12 +48,14 @@ from gateway.lifecycle.worker import LifecycleWorker
 from gateway.log_delivery import LogDelivery
 from gateway.names import Mounts, Names, StoreFactory, StoreKind
 from gateway.objects import Objects
+from gateway.rates import Rates
 from gateway.rpc.app import RpcDoor
 from gateway.s3.app import S3Door
 from gateway.s3.hosts import Domains
 from gateway.s3.server_log import keep_lifecycle
 from gateway.saved_mounts import SavedMounts
 from gateway.settings import Settings
+from gateway.tenants import Tenants
 from gateway.uploads import Limits, Uploads
 
 CATALOG_FILE = "catalog.db"
@@ -170,6 +173,10 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
             files=Files(catalog, names, content, objects),
             uploads=Uploads(catalog, names, content, keys, objects, limits),
             users=Users(catalog, master_key),
+            tenants=Tenants(catalog, names),
+            groups=Groups(catalog),
+            grants=Grants(catalog, names),
+            rates=Rates(settings.workers),
             keyring=KeyRing(catalog, generation, master_key),
             collector=Collector(catalog, names),
             lifecycle=LifecycleWorker(
@@ -237,7 +244,7 @@ class Application:
                     website_domains=self._settings.website_domains,
                     admits=core.buckets.open_to_anybody,
                     server_logs=logs,
-                    used=core.keyring.used,
+                    admitted=core.count,
                 )
                 self._rpc = RpcDoor(core)
             except Exception as error:

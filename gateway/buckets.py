@@ -17,6 +17,7 @@ from gateway.names import Names
 from gateway.native_listing import has_keys
 from gateway.public_access import PublicAccessBlock, configs_of_new_bucket
 from gateway.public_access import load as load_block
+from gateway.roles import EVERYWHERE
 from gateway.types import Bucket, Principal
 from gateway.versioning import versioning_of
 
@@ -138,11 +139,20 @@ class Buckets:
         except BucketNotEmpty as error:
             raise BucketNotEmpty(error.bucket, versioned=versioning_of(bucket) is not None) from None
 
-    async def list(self, owner_id: str | None, prefix: str, after: str, limit: int) -> list[Bucket]:
-        """Buckets of one owner (None: of all), in name order, past ``after``."""
-        return await self._catalog.scan(config.list_buckets, owner_id, prefix, after, limit)
+    async def list(self, caller: Principal, prefix: str, after: str, limit: int) -> list[Bucket]:
+        """The buckets that a caller is shown, in name order, past ``after``: their own, those in which they were
+        granted something; to an admin all."""
+        return await self._catalog.scan(config.list_buckets, _shown_to(caller), prefix, after, limit)
+
+
+def _shown_to(caller: Principal) -> config.Whose | None:
+    if caller.is_admin:
+        return None
+    everywhere = caller.tenant if EVERYWHERE in caller.grants else None
+    return config.Whose(caller.user_id, everywhere, tuple(number for number in caller.grants if number != EVERYWHERE))
 
 
 def _delete(bucket: Bucket, now: int) -> Program[None]:
-    yield from config.delete_bucket(bucket.id, bucket.name)
+    # While the bucket is there, so that what its parts took is given back to its tenant.
     yield from uploads.abort_all(bucket.id, now)
+    yield from config.delete_bucket(bucket.id, bucket.name)

@@ -13,13 +13,17 @@ from gateway.collector import Collector
 from gateway.content import ContentStore
 from gateway.encryption_keys import EncryptionKeys
 from gateway.files import Files
+from gateway.grants import Grants, Groups
 from gateway.identity import Users
 from gateway.kms.local import LocalKms
 from gateway.lifecycle.worker import LifecycleWorker
 from gateway.names import Mounts, Names
 from gateway.objects import Objects
+from gateway.rates import Rates
 from gateway.saved_mounts import SavedMounts
 from gateway.settings import Settings
+from gateway.tenants import Tenants
+from gateway.types import Principal
 from gateway.uploads import Uploads
 
 
@@ -38,6 +42,10 @@ class Core:
     files: Files
     uploads: Uploads
     users: Users
+    tenants: Tenants
+    groups: Groups
+    grants: Grants
+    rates: Rates
     keyring: KeyRing
     collector: Collector
     lifecycle: LifecycleWorker
@@ -46,6 +54,11 @@ class Core:
     audit: AuditLog
     local_kms: LocalKms | None
     """The key management service that is built in, where it is the one in use."""
+
+    def count(self, caller: Principal) -> None:
+        """Note a request of a caller who proved who they are. Raises TooManyRequests."""
+        self.keyring.used(caller)
+        self.rates.take(caller)
 
     async def stats(self) -> list[StoreStats]:
         """What every store holds."""

@@ -290,8 +290,25 @@ class StorageFull(GatewayError):
     """A store or the catalog has no room; nothing was changed."""
 
 
+class QuotaExceeded(GatewayError):
+    """A tenant has no room left. ``what`` is bytes or objects, ``limit`` how many it may have. Nothing was stored."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"the tenant's quota of {limit} {what} is exceeded")
+        self.what = what
+        self.limit = limit
+
+
 class Overloaded(GatewayError):
     """Too much at once; the caller should slow down and try again."""
+
+
+class TooManyRequests(Overloaded):
+    """A tenant makes more requests than it may; ``seconds`` from now it may make another."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("the tenant makes more requests per second than it may")
+        self.seconds = seconds
 
 
 # -- mounts
@@ -353,6 +370,30 @@ class TenantNotFound(GatewayError):
     def __init__(self, tenant: str) -> None:
         super().__init__(f"tenant not found: {tenant}")
         self.tenant = tenant
+
+
+class TenantExists(GatewayError):
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"tenant exists: {tenant}")
+        self.tenant = tenant
+
+
+class GroupExists(GatewayError):
+    def __init__(self, group: str) -> None:
+        super().__init__(f"group exists: {group}")
+        self.group = group
+
+
+class GroupNotFound(GatewayError):
+    def __init__(self, group: str) -> None:
+        super().__init__(f"group not found: {group}")
+        self.group = group
+
+
+class GrantNotFound(GatewayError):
+    def __init__(self, subject: str) -> None:
+        super().__init__(f"{subject} was granted nothing there")
+        self.subject = subject
 
 
 class UserNotFound(GatewayError):

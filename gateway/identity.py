@@ -22,6 +22,12 @@ def is_user_id(text: str) -> bool:
     return _USER.fullmatch(text) is not None
 
 
+def check_tenant(tenant: str) -> None:
+    """Raises BadRequest for what is no name of a tenant."""
+    if not _TENANT.fullmatch(tenant):
+        raise BadRequest("a tenant's name has 1 to 63 lower-case letters, digits and -", "tenant", tenant)
+
+
 def secret_context(key_id: str) -> bytes:
     """What a key's sealed secret is bound to."""
     return b"api-key:" + key_id.encode()
@@ -45,8 +51,7 @@ class Users:
         """Make a user; its tenant is made when first named. Raises UserExists, BadRequest."""
         if not is_user_id(user_id):
             raise BadRequest("a user's name has 1 to 64 letters, digits and . _ @ -", "user", user_id)
-        if not _TENANT.fullmatch(tenant):
-            raise BadRequest("a tenant's name has 1 to 63 lower-case letters, digits and -", "tenant", tenant)
+        check_tenant(tenant)
         if any(len(text) > 256 or not text.isprintable() for text in (display_name, email)):
             raise BadRequest("names and addresses are printable and have at most 256 characters")
         user = User(user_id, display_name or user_id, email, secrets.token_hex(32), tenant, is_admin, _now())

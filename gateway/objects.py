@@ -13,7 +13,7 @@ from backends.base import ByteRange
 from gateway import checksums
 from gateway.acl import Acl
 from gateway.bodies import Checks, Source
-from gateway.catalog import blobs, listing, versions
+from gateway.catalog import blobs, listing, tenants, versions
 from gateway.catalog import objects as verbs
 from gateway.catalog.base import Catalog
 from gateway.catalog.blobs import Claim, ClaimLost
@@ -46,8 +46,8 @@ from gateway.errors import (
 from gateway.names import Names, OpenStore, Snapshot, same_bucket
 from gateway.native import NativeObjects, Said, Target
 from gateway.storage_classes import STANDARD
-from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo, ObjectPart
-from gateway.versioning import NULL, place_of, shown_id, versioning_of
+from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo, ObjectPart, Quota
+from gateway.versioning import NULL, SUSPENDED, place_of, shown_id, versioning_of
 
 MAX_KEY = 1024
 ATTEMPTS = 20
@@ -236,6 +236,8 @@ class Objects:
         store = snapshot.writable(bucket, key, attributes.storage_class)
         if conditions:
             conditions = await self._check_early(bucket, key, conditions)
+        if bucket.quota is not None:
+            await self._check_room(bucket, bucket.quota, key, source.length or 0)
         scope, domain = await self._place(store, bucket, wanted)
         stored = await self._content.store(source, store, scope, checks, domain)
         new = NewObject(
@@ -275,6 +277,18 @@ class Objects:
             (present.etag, present.size, present.modified_at) if present else None,
         )
         return conditions
+
+    async def _check_room(self, bucket: Bucket, quota: Quota, key: str, size: int) -> None:
+        """Raise QuotaExceeded before a body is read that will not fit. What just fits is decided when it is named."""
+        status = versioning_of(bucket)
+        if status == SUSPENDED:
+            return  # what the write takes the place of is seen when it does
+        used = await self._catalog.read(tenants.usage, bucket.tenant)
+        old = await self._catalog.read(verbs.find_object, bucket.id, key) if status is None else None
+        grown = used._replace(
+            objects=used.objects + (old is None), object_bytes=used.object_bytes + size - (old.size if old else 0)
+        )
+        tenants.check_quota(quota, used, grown)
 
     async def _name(self, new: NewObject, stored: Stored, snapshot: Snapshot) -> ObjectInfo:
         """Commit a stored body under its name, looking again where the world moved on meanwhile."""

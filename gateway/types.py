@@ -26,6 +26,73 @@ class Principal:
     readonly: bool = False
     prefixes: tuple[str, ...] = ()
     """Paths the key is confined to; empty means everything its user may do."""
+    grants: Mapping[int, tuple[PathGrant, ...]] = field(default_factory=dict, hash=False)
+    """Roles below paths, the user's own and those of its groups, by bucket; under 0 those for all of the tenant's."""
+    rate: float | None = None
+    """Requests per second that the tenant may make; None is no limit."""
+
+
+class PathGrant(NamedTuple):
+    """A role below a path, to a user or to a group."""
+
+    tenant: str
+    bucket_id: int
+    """0 is every bucket of the tenant."""
+    prefix: str
+    """Of keys, by whole segments and without a slash at its end; empty is all of the bucket."""
+    kind: str
+    """``user`` or ``group``."""
+    subject: str
+    role: str
+    granted_by: str = ""
+    created_at: int = 0
+
+
+class Quota(NamedTuple):
+    """What a tenant may use; None is no limit."""
+
+    bytes: int | None
+    objects: int | None
+
+
+class Usage(NamedTuple):
+    """What a tenant uses. Bytes are logical: shared content counts for each version that has it."""
+
+    objects: int
+    object_bytes: int
+    versions: int
+    """Those that are not shown any more; delete markers do not count."""
+    version_bytes: int
+    parts: int
+    """Of uploads under way."""
+    part_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        return self.object_bytes + self.version_bytes + self.part_bytes
+
+    @property
+    def total_objects(self) -> int:
+        return self.objects + self.versions
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    id: str
+    created_at: int
+    quota: Quota
+    rate: float | None
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Users of one tenant who are granted something together."""
+
+    id: str
+    tenant: str
+    created_at: int
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +112,8 @@ class Bucket:
     """The texts of its configurations by name (``gateway.bucket_configs``)."""
     blocked: bool = False
     """Whether the server blocks public access to all its buckets."""
+    quota: Quota | None = None
+    """Its tenant's; None where there is no limit."""
     _read: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def config(self, name: str, read: Callable[[str], T]) -> T | None:

@@ -14,7 +14,7 @@ from backends.base import ByteRange
 from gateway import checksums
 from gateway.acl import Acl
 from gateway.bodies import Checks, Source, default_checksum
-from gateway.catalog import listing
+from gateway.catalog import listing, tenants
 from gateway.catalog import uploads as verbs
 from gateway.catalog.base import Catalog
 from gateway.catalog.blobs import Claim, ClaimLost
@@ -41,7 +41,7 @@ from gateway.errors import (
 from gateway.names import Names, OpenStore, Snapshot, same_bucket
 from gateway.native import Said, Target
 from gateway.objects import ATTEMPTS, Bytes, Objects, check_key, etag_of_parts, now_ms
-from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo, Part, Upload
+from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo, Part, Quota, Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +160,18 @@ class Uploads:
         ``customer`` is the key of an upload that is encrypted with a customer's, checked already.
         """
         snapshot, store = await self._place(bucket, upload)
+        if bucket.quota is not None:
+            await self._check_room(bucket, bucket.quota, upload, number, source.length or 0)
         domain = await self._domain(bucket, upload, customer)
         stored = await self._content.store(source, store, upload.scope, checks, domain)
         part = await self._name(bucket, upload, number, stored, snapshot)
         return replace(part, checksum=stored.checksum)
+
+    async def _check_room(self, bucket: Bucket, quota: Quota, upload: Upload, number: int, size: int) -> None:
+        """Raise QuotaExceeded before a body is read that will not fit."""
+        used = await self._catalog.read(tenants.usage, bucket.tenant)
+        old = next((part.size for part in await self.parts(upload, number - 1, 1) if part.number == number), 0)
+        tenants.check_quota(quota, used, used._replace(part_bytes=used.part_bytes + size - old))
 
     async def _place(self, bucket: Bucket, upload: Upload) -> tuple[Snapshot, OpenStore]:
         snapshot = await self._names.current()
@@ -187,9 +195,12 @@ class Uploads:
                 part = Part(number, stored.content, stored.etag, now, checksum)
                 try:
                     claim = Claim(snapshot.generation, stored.epoch)
-                    return await self._content.name(stored, verbs.put_part, upload.id, part, stored.blocks, claim, now)
+                    return await self._content.name(
+                        stored, verbs.put_part, bucket, upload.id, part, stored.blocks, claim, now
+                    )
                 except MountsChanged:
                     snapshot, _ = await self._place(bucket, upload)
+                    bucket = await same_bucket(self._names, bucket)
                 except ClaimLost:
                     await self._content.reclaim(stored)
             raise Overloaded("the configuration keeps changing")

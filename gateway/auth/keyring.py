@@ -121,17 +121,8 @@ class KeyRing:
         row = await self._catalog.read(identity.find_key, key_id)
         if row is None or row.key.revoked_at is not None or row.user.disabled:
             return None
-        key, user = row.key, row.user
-        principal = Principal(
-            user.id,
-            user.display_name,
-            user.canonical_id,
-            user.tenant,
-            user.is_admin,
-            key.id,
-            key.readonly,
-            key.prefixes,
-        )
+        key = row.key
+        principal = await self._catalog.read(identity.principal_of, row.user, key)
         secret = self._master_key.open(row.sealed_secret, secret_context(key.id)).decode()
         known = _Known(Credential(secret, principal), row.verifier, key.expires_at)
         if len(self._known) < MAX_CACHED:

@@ -17,7 +17,7 @@ from gateway.errors import (
     MountNotFound,
     TenantNotFound,
 )
-from gateway.types import Bucket, Mount
+from gateway.types import Bucket, Mount, Quota
 from gateway.versioning import ENABLED
 
 BUMP = ("UPDATE meta SET value = value + 1 WHERE name = 'generation'", ())
@@ -138,6 +138,9 @@ def find_bucket(name: str) -> Program[Bucket | None]:
     if not rows:
         return None
     bucket = _bucket(rows[0])
+    limits = yield "SELECT quota_bytes, quota_objects FROM tenants WHERE id = ?", (bucket.tenant,)
+    if limits and limits[0] != (None, None):
+        bucket = replace(bucket, quota=Quota(*limits[0]))
     configs = yield (
         "SELECT name, value FROM bucket_configs WHERE bucket_id = ?"
         " UNION ALL SELECT name, value FROM tenant_configs WHERE tenant = ?",
@@ -173,16 +176,33 @@ def set_tenant_config(tenant: str, name: str, value: str | None) -> Program[None
 # -- lists and changes of buckets
 
 
-def list_buckets(owner_id: str | None, prefix: str, after: str, limit: int) -> Program[list[Bucket]]:
-    """Buckets of one owner (None: of all) in name order, at most ``limit``, with names past ``after``.
+class Whose(NamedTuple):
+    """Whose buckets to list."""
+
+    owner_id: str
+    tenant: str | None = None
+    """All of a tenant, too."""
+    ids: tuple[int, ...] = ()
+    """These, too."""
+
+
+def list_buckets(whose: Whose | None, prefix: str, after: str, limit: int) -> Program[list[Bucket]]:
+    """Somebody's buckets (None: all) in name order, at most ``limit``, with names past ``after``.
 
     They come without their configurations.
     """
+    term, values = "", list[object]()
+    if whose is not None:
+        term, values = "owner_id = ?", [whose.owner_id]
+        if whose.tenant is not None:
+            term, values = f"{term} OR tenant = ?", [*values, whose.tenant]
+        if whose.ids:
+            term, values = f"{term} OR id IN ({', '.join('?' * len(whose.ids))})", [*values, *whose.ids]
     rows = yield (
         f"SELECT {_BUCKET} FROM buckets WHERE name > ? AND substr(name, 1, length(?)) = ?"
-        + (" AND owner_id = ?" if owner_id is not None else "")
+        + (f" AND ({term})" if term else "")
         + " ORDER BY name LIMIT ?",
-        (after, prefix, prefix, *((owner_id,) if owner_id is not None else ()), limit),
+        (after, prefix, prefix, *values, limit),
     )
     return [_bucket(row) for row in rows]
 
@@ -278,6 +298,8 @@ def delete_bucket(bucket_id: int, name: str) -> Program[None]:
         if (yield f"SELECT 1 FROM {table} WHERE bucket_id = ? LIMIT 1", (bucket_id,)):
             raise BucketNotEmpty(name)
     yield "DELETE FROM bucket_configs WHERE bucket_id = ?", (bucket_id,)
+    # Another bucket may have its name, or its number, one day.
+    yield "DELETE FROM path_grants WHERE bucket_id = ?", (bucket_id,)
     yield "DELETE FROM buckets WHERE id = ?", (bucket_id,)
     yield BUMP
 

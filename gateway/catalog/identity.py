@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 from gateway.catalog.base import Many, Program
 from gateway.catalog.config import BUMP
+from gateway.catalog.grants import forget_subject, grants_of
 from gateway.errors import BadRequest, KeyNotFound, UserExists, UserNotFound
-from gateway.types import ApiKey, User
+from gateway.roles import by_bucket
+from gateway.types import ApiKey, Principal, User
 
 _USER = "id, display_name, email, canonical_id, tenant, is_admin, created_at, disabled"
 _KEY = "id, user_id, name, created_at, expires_at, revoked_at, readonly, prefixes, last_used_at"
@@ -82,6 +84,7 @@ def delete_user(user_id: str) -> Program[None]:
     if owned:
         raise BadRequest(f"the user owns buckets ({owned[0][0]} is one); delete those first", "user", user_id)
     yield "DELETE FROM api_keys WHERE user_id = ?", (user_id,)
+    yield from forget_subject(user_id)
     yield "DELETE FROM users WHERE id = ?", (user_id,)
     yield BUMP
 
@@ -132,6 +135,24 @@ def find_key(key_id: str) -> Program[SecretRow | None]:
         return None
     row = rows[0]
     return SecretRow(_key(row[:9]), row[9], row[10], _user(row[11:]))
+
+
+def principal_of(user: User, key: ApiKey | None) -> Program[Principal]:
+    """A user, and the key in use, as whoever calls: with what was granted, and what the tenant may ask for."""
+    grants = yield from grants_of(user.id)
+    rows = yield "SELECT rate FROM tenants WHERE id = ?", (user.tenant,)
+    return Principal(
+        user.id,
+        user.display_name,
+        user.canonical_id,
+        user.tenant,
+        user.is_admin,
+        key.id if key is not None else "",
+        key.readonly if key is not None else False,
+        key.prefixes if key is not None else (),
+        by_bucket(grants),
+        rows[0][0] if rows else None,
+    )
 
 
 def update_key(key_id: str, expires_at: int | None, is_admin: bool | None, name: str | None, now: int) -> Program[None]:

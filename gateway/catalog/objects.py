@@ -11,6 +11,7 @@ from gateway.acl import Acl
 from gateway.catalog import rows, versions
 from gateway.catalog.base import Program
 from gateway.catalog.blobs import Claim, claim, make_manifest, release
+from gateway.catalog.tenants import within_quota
 from gateway.conditions import UNCONDITIONAL, WriteConditions, check_write
 from gateway.encryption import Encryption
 from gateway.errors import Conflict, MountsChanged, ObjectReplaced
@@ -111,10 +112,11 @@ def find_object(bucket_id: int, key: str) -> Program[ObjectInfo | None]:
 def put_object(new: NewObject, blocks: Sequence[Block], seen: Claim) -> Program[ObjectInfo]:
     """Name stored blocks, replacing what the key named before.
 
-    Raises PreconditionFailed or ObjectNotFound by the conditions, MountsChanged and ClaimLost as ``claim`` does.
+    Raises PreconditionFailed or ObjectNotFound by the conditions, MountsChanged and ClaimLost as ``claim`` does,
+    QuotaExceeded.
     """
     blocks = yield from claim(new.content, blocks, seen)
-    return (yield from name_object(new, blocks))
+    return (yield from within_quota(new.bucket, name_object(new, blocks)))
 
 
 def name_object(new: NewObject, blocks: Sequence[Block] = ()) -> Program[ObjectInfo]:
@@ -235,7 +237,7 @@ def copy_object(new: NewObject, source: ObjectInfo, seen: int) -> Program[Object
     if not found or found[0] != (source.etag, content.store_id, content.scope, digest, content.manifest_id):
         raise ObjectReplaced("the source changed while it was copied")
     yield from check_generation(seen)
-    return (yield from name_object(new))
+    return (yield from within_quota(new.bucket, name_object(new)))
 
 
 def check_generation(seen: int) -> Program[None]:

@@ -12,8 +12,9 @@ from gateway.catalog import rows
 from gateway.catalog.base import Many, Program
 from gateway.catalog.blobs import Claim, claim, make_manifest, release, release_all
 from gateway.catalog.objects import NewObject, name_object
+from gateway.catalog.tenants import within_quota
 from gateway.errors import InvalidPart, MountsChanged, UploadNotFound
-from gateway.types import Block, Checksum, Content, ObjectInfo, Part, Upload
+from gateway.types import Block, Bucket, Checksum, Content, ObjectInfo, Part, Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,12 @@ def find_completed(upload_id: str) -> Program[Completed | None]:
     )
 
 
-def put_part(upload_id: str, part: Part, blocks: Sequence[Block], seen: Claim, now: int) -> Program[Part]:
-    """Keep a part, replacing one of the same number. Raises UploadNotFound, MountsChanged, ClaimLost."""
+def put_part(
+    bucket: Bucket, upload_id: str, part: Part, blocks: Sequence[Block], seen: Claim, now: int
+) -> Program[Part]:
+    """Keep a part, replacing one of the same number. Raises UploadNotFound, MountsChanged, ClaimLost, QuotaExceeded."""
     blocks = yield from claim(part.content, blocks, seen)
-    return (yield from name_part(upload_id, part, blocks, now))
+    return (yield from within_quota(bucket, name_part(upload_id, part, blocks, now)))
 
 
 def name_part(upload_id: str, part: Part, blocks: Sequence[Block], now: int) -> Program[Part]:
@@ -134,11 +137,15 @@ def complete_upload(upload: Upload, new: NewObject, chosen: Sequence[Part], seen
     """Make the chosen parts one object, drop the others, and remember the answer: no byte moves.
 
     One of complete and abort wins: raises UploadNotFound when it is over, InvalidPart when a part was replaced
-    meanwhile.
+    meanwhile, QuotaExceeded.
     """
     generation = yield "SELECT value FROM meta WHERE name = 'generation'", ()
     if generation[0][0] != seen:
         raise MountsChanged
+    return (yield from within_quota(new.bucket, _complete(upload, new, chosen)))
+
+
+def _complete(upload: Upload, new: NewObject, chosen: Sequence[Part]) -> Program[ObjectInfo]:
     if not (yield "SELECT 1 FROM uploads WHERE id = ? AND completed_at IS NULL", (upload.id,)):
         raise UploadNotFound(upload.id)
     present = yield f"SELECT {rows.PART} FROM parts WHERE upload_id = ?", (upload.id,)

@@ -3,12 +3,13 @@
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
-from gateway.policy.actions import BUCKET_ACTIONS
+from gateway.policy.actions import ACTIONS, BUCKET_ACTIONS
 from gateway.policy.document import MAX_POLICY_BYTES, Policy, load_policy, parse_policy
 from gateway.policy.public import is_public
-from gateway.policy.request import ALLOW, DENY, Caller, Context, PolicyRequest, decide, nothing
+from gateway.policy.request import ALLOW, DENY, Caller, Context, PolicyRequest, Verdict, decide, judge, nothing
 
 __all__ = [
+    "ACTIONS",
     "ALLOW",
     "BUCKET_ACTIONS",
     "DENY",
@@ -17,8 +18,10 @@ __all__ = [
     "Context",
     "Policy",
     "PolicyRequest",
+    "Verdict",
     "decide",
     "is_public",
+    "judge",
     "load_policy",
     "nothing",
     "parse_policy",

@@ -43,6 +43,7 @@ class Statement:
     resources: tuple[Pattern, ...]
     not_resources: bool
     conditions: tuple[Condition, ...]
+    sid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,15 @@ def _statement(value: object, bucket: str, variables: bool) -> Statement:
     )
     conditions = _conditions(value.get("Condition", {}), variables)
     return Statement(
-        effect == "Allow", principals, not_principals, actions, not_actions, resources, not_resources, conditions
+        effect == "Allow",
+        principals,
+        not_principals,
+        actions,
+        not_actions,
+        resources,
+        not_resources,
+        conditions,
+        value.get("Sid", ""),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gateway.policy.document import Policy, Statement
 
@@ -44,19 +44,33 @@ class PolicyRequest:
     context: Context
 
 
-def decide(policy: Policy, request: PolicyRequest) -> Literal["Allow", "Deny"] | None:
+class Verdict(NamedTuple):
+    """What a policy says of a request, and which of its statements says it: their number, from 1."""
+
+    effect: Literal["Allow", "Deny"]
+    number: int
+    sid: str
+
+
+def judge(policy: Policy, request: PolicyRequest) -> Verdict | None:
     """What a policy says of a request; None where it says nothing.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
     """
-    allowed = False
-    for statement in policy.statements:
-        if (allowed and statement.allows) or not _concerns(statement, request):
+    allowed: Verdict | None = None
+    for number, statement in enumerate(policy.statements, 1):
+        if (allowed is not None and statement.allows) or not _concerns(statement, request):
             continue
         if not statement.allows:
-            return DENY
-        allowed = True
-    return ALLOW if allowed else None
+            return Verdict(DENY, number, statement.sid)
+        allowed = Verdict(ALLOW, number, statement.sid)
+    return allowed
+
+
+def decide(policy: Policy, request: PolicyRequest) -> Literal["Allow", "Deny"] | None:
+    """The effect alone."""
+    verdict = judge(policy, request)
+    return verdict.effect if verdict is not None else None
 
 
 def _concerns(statement: Statement, request: PolicyRequest) -> bool:

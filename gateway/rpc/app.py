@@ -82,6 +82,7 @@ class RpcDoor:
             principal = await self._principal(scope)
             if principal is None:
                 raise RpcError(ACCESS_DENIED, "a valid API key is needed")
+            self._core.rates.take(principal)
             tree = Tree(self._core, principal, facts)
             path = streams.path_of(scope["raw_path"], STREAMS)
             if scope["method"] == "PUT":
@@ -111,6 +112,7 @@ class RpcDoor:
             principal = await self._principal(scope)
             if principal is None:
                 raise RpcError(ACCESS_DENIED, "a valid API key is needed")
+            self._core.rates.take(principal)
             limit = declared_size(scope["headers"], self._core.settings.rpc_max_body)
             async with self._budget.take(limit):
                 call = await read_call(receive, limit)

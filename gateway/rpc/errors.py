@@ -56,6 +56,12 @@ _CODES: dict[type[domain.GatewayError], int] = {
     domain.BucketNotEmpty: VALIDATION,
     domain.EntityTooLarge: VALIDATION,
     domain.Overloaded: VALIDATION,
+    domain.QuotaExceeded: VALIDATION,
+    domain.TenantExists: EXISTS,
+    domain.GroupExists: EXISTS,
+    domain.TenantNotFound: NOT_FOUND,
+    domain.GroupNotFound: NOT_FOUND,
+    domain.GrantNotFound: NOT_FOUND,
     domain.KmsKeyExists: EXISTS,
     domain.KmsKeyNotFound: NOT_FOUND,
     domain.BucketExists: EXISTS,
@@ -80,6 +86,8 @@ def to_rpc_error(error: Exception) -> RpcError:
         return error
     if not isinstance(error, domain.GatewayError):
         return RpcError(INTERNAL, "internal error")
+    if isinstance(error, domain.TooManyRequests):
+        return RpcError(VALIDATION, str(error), {"retry_after": round(error.seconds, 3)})
     message = str(error) or _UNTOLD.get(type(error), type(error).__name__)
     code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), INTERNAL)
     if isinstance(error, domain.StoreUnreachable):

@@ -53,7 +53,7 @@ class Tree:
         self, action: str, bucket: Bucket, key: str | None = None, info: ObjectInfo | None = None, prefix: str = ""
     ) -> None:
         """Raise NotAllowed unless the caller may do ``action``."""
-        context = self._context(info, prefix) if POLICY in bucket.configs else nothing
+        context = self.context(info, prefix) if POLICY in bucket.configs else nothing
         authorize(self.principal, action, bucket, key, info, context)
         if bucket.configs.get(REQUEST_PAYMENT) == "Requester" and not self._owns(bucket):
             raise NotAllowed("The bucket's requesters pay, which only S3 requests can agree to.")
@@ -146,8 +146,7 @@ class Tree:
     async def buckets(self) -> Sequence[Bucket]:
         """The buckets that ``aws s3 ls`` shows the caller."""
         found: list[Bucket] = []
-        owner_id = None if self.principal.is_admin else self.principal.user_id
-        while page := await self.core.buckets.list(owner_id, "", found[-1].name if found else "", 1000):
+        while page := await self.core.buckets.list(self.principal, "", found[-1].name if found else "", 1000):
             found += page
         return found
 
@@ -164,7 +163,9 @@ class Tree:
         """Whether the caller, who may not do something there, must not even learn of a bucket."""
         return bucket.tenant != self.principal.tenant and not self.principal.is_admin
 
-    def _context(self, info: ObjectInfo | None, prefix: str) -> Context:
+    def context(self, info: ObjectInfo | None, prefix: str) -> Context:
+        """What a policy's conditions may know of a request."""
+
         def lookup(key: str) -> Sequence[str] | None:
             if key.startswith(_EXISTING_TAG):
                 tags = info.attributes.tags if info is not None else ()

@@ -81,7 +81,7 @@ class S3Door:
         registry: Registry = REGISTRY,
         access_log: AccessLog | None = None,
         server_logs: LogDelivery | None = None,
-        used: Callable[[Principal], None] = lambda principal: None,
+        admitted: Callable[[Principal], None] = lambda principal: None,
     ) -> None:
         self._core = core
         self._verifier = verifier
@@ -90,7 +90,7 @@ class S3Door:
         self._max_xml_bytes = max_xml_bytes
         self._access_log = access_log or AccessLog()
         self._server_logs = server_logs
-        self._used = used
+        self._admitted = admitted
         self._routes = Routes(operations().values())
         self._endpoints = compile_endpoints(operations(), registry.handlers)
         # AWS's second request id tells the machine; ours tells the process.
@@ -186,7 +186,7 @@ class S3Door:
         identity = visit.identity = await self._verifier.verify(head)
         if identity.principal is not None:
             visit.user = identity.principal.user_id
-            self._used(identity.principal)
+            self._admitted(identity.principal)
         visit.body = body = identity.payload.open(receive, visit.headers)
         recording: AbstractAsyncContextManager[None] = nullcontext()
         if visit.method in ("PUT", "DELETE"):
@@ -299,7 +299,7 @@ class S3Door:
         visit.identity = identity
         if identity.principal is not None:
             visit.user = identity.principal.user_id
-            self._used(identity.principal)
+            self._admitted(identity.principal)
         else:
             await self._admit_nobody(visit, scope)
 

@@ -6,6 +6,7 @@ clients and their tests compare them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -471,6 +472,13 @@ class SlowDown(S3Error):
     message = "Please reduce your request rate."
 
 
+class QuotaExceeded(S3Error):
+    """AWS has no quotas. Ceph's answer, for 403 is what SDKs neither repeat nor take for a mistake in the request."""
+
+    status = 403
+    message = "The quota of your account is exceeded."
+
+
 class InsufficientCapacity(S3Error):
     """The store behind the path is full. 507, because SDKs repeat 500, 502, 503 and 504 by themselves, and
     repeating fills no less; a 503 SlowDown would hide from operators what is wrong."""
@@ -606,6 +614,8 @@ _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.ContentUnavailable: lambda e: InternalError(),
     domain.StoreUnreachable: lambda e: ServiceUnavailable().with_headers((b"retry-after", b"%d" % e.retry_after)),
     domain.StorageFull: lambda e: InsufficientCapacity(),
+    domain.QuotaExceeded: lambda e: QuotaExceeded(f"The quota of your account, {e.limit} {e.what}, is exceeded."),
+    domain.TooManyRequests: lambda e: SlowDown().with_headers((b"retry-after", b"%d" % max(1, math.ceil(e.seconds)))),
     domain.Overloaded: lambda e: SlowDown(),
     domain.UnknownStorageClass: lambda e: InvalidStorageClass(StorageClassRequested=e.storage_class),
     domain.NotHeld: lambda e: NotImplemented_(str(e)),

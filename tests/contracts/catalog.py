@@ -219,7 +219,9 @@ class CatalogContract:
             upload = Upload("u", world.bucket.id, "key", 1, "alice", 1, "default", Attributes(), None, None)
             await catalog.write(uploads.create_upload, upload, generation)
             part = Part(1, Content(1, "default", 4), "e", 1, CHECKSUM)
-            part = await catalog.write(uploads.put_part, "u", part, [block("part")], await world.seen(), 1)
+            part = await catalog.write(
+                uploads.put_part, world.bucket, "u", part, [block("part")], await world.seen(), 1
+            )
             new = replace(world.new("key"), content=Content(1, "default", 4), parts=1, layout="[[1,4,null]]")
             results = await asyncio.gather(
                 catalog.write(uploads.complete_upload, upload, new, [part], generation),

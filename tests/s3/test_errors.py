@@ -13,6 +13,10 @@ from gateway.auth import errors as auth
 from gateway.s3 import errors
 
 SAMPLES: dict[type[domain.GatewayError], tuple[Any, ...]] = {
+    domain.KeyNotHeld: ("no key",),
+    domain.StoreUnreachable: ("away", 2.0),
+    domain.QuotaExceeded: ("bytes", 9),
+    domain.TooManyRequests: (0.5,),
     domain.SizeMismatch: (4, 5),
     domain.BadRequest: ("no sense", "prefix", "x"),
     domain.KeyNotHeld: ("a directory of that name is there", "key", "a"),
@@ -48,6 +52,10 @@ NEXUS_ONLY = {
     domain.MountsChanged,
     domain.UserExists,
     domain.UserNotFound,
+    domain.TenantExists,
+    domain.GroupExists,
+    domain.GroupNotFound,
+    domain.GrantNotFound,
     domain.KeyNotFound,
     domain.KmsKeyExists,
 }
@@ -72,6 +80,8 @@ EXPECTED = {
     domain.BackendNotFound: ("NoSuchBackend", 404),
     domain.StorageFull: ("InsufficientCapacity", 507),
     domain.Overloaded: ("SlowDown", 503),
+    domain.TooManyRequests: ("SlowDown", 503),
+    domain.QuotaExceeded: ("QuotaExceeded", 403),
     domain.ContentUnavailable: ("InternalError", 500),
     domain.CustomerKeyNeeded: ("InvalidRequest", 400),
     domain.CustomerKeyNotApplicable: ("InvalidRequest", 400),

@@ -56,8 +56,7 @@ async def list_buckets(
             ArgumentValue=str(limit),
         )
     after = _decode_token(ContinuationToken) if ContinuationToken else ""
-    owner_id = None if principal.is_admin else principal.user_id
-    buckets = await call.core.buckets.list(owner_id, Prefix or "", after, limit + 1)
+    buckets = await call.core.buckets.list(principal, Prefix or "", after, limit + 1)
     page = [bucket for bucket in buckets[:limit] if BucketRegion is None or bucket.region == BucketRegion]
     asked = any(told is not None for told in (MaxBuckets, ContinuationToken, Prefix, BucketRegion))
     return {

@@ -34,7 +34,8 @@ async def open_listing(
 ) -> Bucket:
     """The bucket, once the caller may list what begins with ``prefix`` there. Raises as ``open_bucket``."""
     bucket = await open_bucket(call, action, name, prefix or None, expected_owner)
-    authorize_listing(call.principal, bucket, prefix or "")
+    context = context_of(call) if POLICY in bucket.configs else nothing
+    authorize_listing(call.principal, action, bucket, prefix or "", context)
     return bucket
 
 

@@ -35,7 +35,7 @@ async def put_bucket_policy(
     """Replace the bucket's policy."""
     bucket = await _open(call, "s3:PutBucketPolicy", Bucket, ExpectedBucketOwner)
     policy = parse_policy(Policy, bucket.name)
-    await _check_principals(call, policy)
+    await _check_principals(call, bucket, policy)
     if public_access_block(bucket).block_public_policy and is_public(policy):
         raise AccessDenied("Public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access.")
     await call.core.buckets.set_config(bucket, POLICY, Policy)
@@ -54,18 +54,21 @@ async def _open(call: Call, action: str, name: str, expected_owner: str | None) 
     return bucket
 
 
-async def _check_principals(call: Call, policy: Policy) -> None:
-    """Raise BadPolicy for a user who does not exist, as their name may be somebody else's one day.
+async def _check_principals(call: Call, bucket: Bucket, policy: Policy) -> None:
+    """Raise BadPolicy for a user of the bucket's own tenant who does not exist: a mistake, or a name that may be
+    somebody else's one day.
 
-    A tenant need not exist yet: only admins make tenants.
+    Whether another tenant, or a user of it or of any, exists is not told: only admins make them.
     """
     for statement in policy.statements:
         for account, name in statement.principals.users:
+            if account != bucket.tenant:
+                continue
             try:
                 user = await call.core.users.get_user(name)
             except UserNotFound:
                 raise BadPolicy("Invalid principal in policy") from None
-            if account not in ("", user.tenant):
+            if user.tenant != bucket.tenant:
                 raise BadPolicy("Invalid principal in policy")
         for canonical_id in statement.principals.canonical:
             if await user_of_canonical_id(call.core.catalog, canonical_id) is None:
