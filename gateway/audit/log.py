@@ -69,6 +69,8 @@ class AuditLog:
                 yield
             except Exception as error:
                 companion.gone = True
+                if companion.result is not None:  # what was done before it failed
+                    _tell(deed, DONE, companion.result)
                 refused, text = judge(error)
                 await self._note_failure(deed, refused, text)
                 raise
