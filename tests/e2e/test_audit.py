@@ -7,11 +7,13 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from botocore.client import BaseClient
 
@@ -153,6 +155,34 @@ def test_workers_at_once_make_one_chain(busy: Server, rpc_as: Callable[..., Rpc]
     verdict = busy.nexus("audit", "verify")
     assert verdict["ok"] and verdict["entries"] == 2 + 60
     assert [entry["seq"] for entry in entries(busy, "--since", "2020-01-01")] == list(range(1, 63))
+
+
+def test_a_kill_leaves_a_sound_log_with_all_that_was_acknowledged(
+    new_server: Callable[..., Server], rpc_as: Callable[..., Rpc]
+) -> None:
+    server = new_server()
+    callers = [rpc_as(server=server) for _ in range(4)]
+    acknowledged: list[str] = []
+
+    def act(caller: int) -> None:
+        for number in range(1000):
+            user = f"user-{caller}-{number}"
+            try:
+                callers[caller]("admin_create_user", user_id=user)
+            except httpx.HTTPError:
+                return
+            acknowledged.append(user)
+
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(act, caller) for caller in range(4)]
+        while len(acknowledged) < 40 and not all(each.done() for each in running):
+            time.sleep(0.01)
+        server.kill()
+    server.start()
+    assert server.nexus("audit", "verify")["ok"]
+    found = {entry["target"] for entry in entries(server, "--since", "2020-01-01", "--action", "admin_create_user")}
+    users = {user["id"] for user in server.nexus("admin", "list-users")} - {"admin"}
+    assert set(acknowledged) <= users == found, "no user without an entry, no entry without a user"
 
 
 def test_an_auditor_finds_what_an_intruder_changed(busy: Server) -> None:
