@@ -48,6 +48,13 @@ def nexus_ai_fs(stand: Stand, tool: Tool) -> None:
     stand.holds("e/f/g.txt", digest(b"Hello World!"))
     assert f"{root}/e/f/g.txt" in nexus("glob", "**/*.txt", root) and "a.txt" in nexus("grep", "Hel+o", root)
     assert "Total versions: 1" in nexus("versions", "history", f"{root}/a.txt")
+    stand.s3.put_bucket_versioning(Bucket=stand.bucket, VersioningConfiguration={"Status": "Enabled"})
+    nexus("write", f"{root}/v.txt", "one")
+    nexus("write", f"{root}/v.txt", "two", "--force")
+    words = ("versions", "diff", f"{root}/v.txt", "--v1", "1", "--v2", "2")
+    assert "Yes" in nexus(*words, "--mode", "metadata") and "+two" in nexus(*words, "--mode", "content")
+    nexus("rm", f"{root}/v.txt", "--force")
+    stand.s3.put_bucket_versioning(Bucket=stand.bucket, VersioningConfiguration={"Status": "Suspended"})
     nexus("rm", f"{root}/a.txt", "--force")
     nexus("rmdir", f"{root}/e", "--recursive", "--force")
     assert stand.keys() == ["d/b.txt"]

@@ -52,6 +52,10 @@ def files(nx: RemoteNexusFS, root: str) -> None:
     assert nx.rename_bulk([(f"{root}/t", f"{root}/u")])[f"{root}/t"]["success"]
     assert nx.delete_bulk([f"{root}/u", f"{root}/none"])[f"{root}/u"]["success"]
     assert nx.list_versions(f"{root}/a.bin")[0]["version"] == 3 and nx.get_version(f"{root}/a.bin", 3) == b"text more"
+    assert nx.diff_versions(f"{root}/a.bin", 3, 3)["content_changed"] is False
+    assert "\n+" not in nx.diff_versions(f"{root}/a.bin", 3, 3, mode="content")
+    ids = nx.batch_get_content_ids([f"{root}/a.bin", f"{root}/none"])
+    assert ids == {f"{root}/a.bin": nx.get_etag(f"{root}/a.bin"), f"{root}/none": None}
     nx.rollback(f"{root}/a.bin", 3)
     left("a.bin", b"text more")
 
@@ -76,6 +80,8 @@ def refusals(nx: RemoteNexusFS, root: str) -> None:
     refused(InvalidPathError, nx.read, f"{root}/../a")
     told = refused(NexusError, nx.write, "/no-such-place/a", b"")
     assert "Backend not found for path /no-such-place/a" in str(told)
+    assert "nothing to synchronise" in str(refused(NexusError, nx.sync_mount, root))
+    assert "not supported" in str(refused(NexusError, nx.workspace_log))
     refused(NexusPermissionError, RemoteNexusFS(URL, api_key="nxk_WRONG_wrong").read, f"{root}/a.bin")
 
 
