@@ -46,6 +46,9 @@ from gateway.lifecycle import worker as lifecycle
 from gateway.lifecycle.mover import Mover
 from gateway.lifecycle.worker import LifecycleWorker
 from gateway.log_delivery import LogDelivery
+from gateway.metrics import Metrics
+from gateway.metrics_door import PATH as METRICS
+from gateway.metrics_door import MetricsDoor
 from gateway.names import Mounts, Names, StoreFactory, StoreKind
 from gateway.objects import Objects
 from gateway.rates import Rates
@@ -200,11 +203,16 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
 class Application:
     """One ASGI application, two doors. The door is chosen once, here, by path and kind of credentials together."""
 
-    def __init__(self, settings: Settings, *, ready: Callable[[Core], Awaitable[None]] | None = None) -> None:
-        """``ready`` is told the core before the first request."""
+    def __init__(
+        self, settings: Settings, worker: int = 0, *, ready: Callable[[Core], Awaitable[None]] | None = None
+    ) -> None:
+        """``ready`` is told the core before the first request. ``worker`` is the number of this process."""
         self._settings = settings
+        self._worker = worker
+        self._metrics: MetricsDoor | None = None
         self._ready = ready
         self._websites = Domains(settings.website_domains)
+        self._hosted = Domains(settings.s3_domains)
         self._s3: S3Door | None = None
         self._rpc: RpcDoor | None = None
 
@@ -218,6 +226,9 @@ class Application:
         path = scope["raw_path"]
         if path.startswith((RPC_PREFIX, WHOAMI, HEALTH)) and self._is_rpc(scope, path):
             await self._rpc(scope, receive, send)
+        elif path == METRICS and self._is_for_metrics(scope):
+            assert self._metrics is not None
+            await self._metrics(scope, receive, send)
         else:
             await self._s3(scope, receive, send)
 
@@ -225,6 +236,11 @@ class Application:
         """Whether a request on one of the Nexus door's paths is for it: a website may have such pages."""
         host = next((value for name, value in scope["headers"] if name == b"host"), b"")
         return self._websites.bucket_of(host) is None and _is_rpc(scope, path)
+
+    def _is_for_metrics(self, scope: dict[str, Any]) -> bool:
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        is_bucket = self._websites.bucket_of(host) is not None or self._hosted.bucket_of(host) is not None
+        return not is_bucket and self._metrics is not None and self._metrics.takes(scope)
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         await receive()
@@ -234,6 +250,7 @@ class Application:
                 await core.names.current()
                 if self._ready is not None:
                     await self._ready(core)
+                counters = Metrics()
                 logs = LogDelivery(core, seconds=self._settings.log_delivery_seconds)
                 core.lifecycle.listen(keep_lifecycle(logs))
                 verifier = Verifier(core.keyring.find, self._settings.regions)
@@ -245,8 +262,10 @@ class Application:
                     admits=core.buckets.open_to_anybody,
                     server_logs=logs,
                     admitted=core.count,
+                    metrics=counters,
                 )
-                self._rpc = RpcDoor(core)
+                self._rpc = RpcDoor(core, counters)
+                self._metrics = MetricsDoor(core, counters, self._settings.data_dir / CATALOG_FILE, self._worker)
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                 return
@@ -256,10 +275,11 @@ class Application:
             tending = asyncio.create_task(lifecycle.run_forever(core.lifecycle, self._settings.lifecycle_interval))
             delivering = asyncio.create_task(logs.run_forever())
             noting = asyncio.create_task(core.keyring.keep_uses())
+            measuring = asyncio.create_task(self._metrics.leave_forever())
             await send({"type": "lifespan.startup.complete"})
             await receive()
             self._s3.flush_log()
-            for task in (collecting, tending, delivering, noting):
+            for task in (collecting, tending, delivering, noting, measuring):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task

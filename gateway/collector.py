@@ -43,12 +43,30 @@ class GcReport:
     problems: list[str] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Collected:
+    """Several collections together."""
+
+    runs: int = 0
+    blobs: int = 0
+    bytes: int = 0
+    kept: int = 0
+
+    def add(self, report: GcReport) -> None:
+        self.runs += 1
+        self.blobs += report.blobs
+        self.bytes += report.bytes
+        self.kept += report.kept
+
+
 class Collector:
     """The one remover of blobs; at most one runs at a time, over all processes."""
 
     def __init__(self, catalog: Catalog, names: Names) -> None:
         self._catalog = catalog
         self._names = names
+        self.collected = Collected()
+        """What this process collected since it started."""
 
     async def run(self, grace_seconds: float, *, sweep: bool = True, patience: float = PATIENCE_SECONDS) -> GcReport:
         """Remove what has been garbage for ``grace_seconds``; with ``sweep`` also files that no row knows.
@@ -57,9 +75,11 @@ class Collector:
         """
         try:
             async with exclusively(self._catalog, RIGHT, patience):
-                return await self._collect(grace_seconds, sweep)
+                report = await self._collect(grace_seconds, sweep)
         except Busy:
             raise Overloaded("another collection is under way") from None
+        self.collected.add(report)
+        return report
 
     async def _collect(self, grace_seconds: float, sweep: bool) -> GcReport:
         report = GcReport()

@@ -157,14 +157,14 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     supervise(settings, listener)
 
 
-def serve_in_process(settings: Settings, listener: socket.socket) -> None:
+def serve_in_process(settings: Settings, listener: socket.socket, worker: int = 0) -> None:
     """Serve from this process until a signal."""
     import uvicorn
 
     from gateway.app import Application
 
     tune_process()
-    server = uvicorn.Server(server_config(settings, Application(settings)))
+    server = uvicorn.Server(server_config(settings, Application(settings, worker)))
     server.run(sockets=[listener])
     if not server.started:
         raise ServeError("the gateway could not start; the log says why")

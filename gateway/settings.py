@@ -91,6 +91,10 @@ class Settings(BaseSettings):
 
     gc_grace: float = Field(24 * 3600.0, ge=0)
     gc_interval: float = Field(3600.0, gt=0)
+    metrics: Literal["admin", "open", "off"] = "admin"
+    """Who may see ``/metrics``: admins and who has the token, everybody, nobody."""
+    metrics_token: SecretStr | None = None
+    """A bearer token that opens ``/metrics`` and nothing else."""
     log_level: str = "info"
 
     @field_validator("data_dir")
@@ -125,5 +129,7 @@ class Settings(BaseSettings):
 
     def for_worker(self) -> str:
         """All settings as JSON, for a worker process; secrets travel as every secret of an environment."""
-        values = self.model_dump(mode="json", exclude={"master_key", "kms_token"})
-        return json.dumps({**values, "master_key": self.master_key_text(), "kms_token": self.kms_token_text()})
+        values = self.model_dump(mode="json", exclude={"master_key", "kms_token", "metrics_token"})
+        token = self.metrics_token.get_secret_value() if self.metrics_token else None
+        secrets = {"master_key": self.master_key_text(), "kms_token": self.kms_token_text(), "metrics_token": token}
+        return json.dumps({**values, **secrets})

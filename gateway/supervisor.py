@@ -18,6 +18,7 @@ log = logging.getLogger("nexus.supervisor")
 
 SETTINGS_VARIABLE = "NEXUS_WORKER_SETTINGS"
 SOCKET_VARIABLE = "NEXUS_WORKER_SOCKET"
+NUMBER_VARIABLE = "NEXUS_WORKER_NUMBER"
 RESTART_SECONDS = 0.5
 STOP_SECONDS = 40
 PR_SET_PDEATHSIG = 1
@@ -38,16 +39,16 @@ class _Supervisor:
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        self._workers = [self._start() for _ in range(self._count)]
+        self._workers = [self._start(number) for number in range(self._count)]
         while not self._stopping:
             self._restart_dead()
             time.sleep(RESTART_SECONDS)
         self._end()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, number: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "gateway.supervisor"],
-            env=self._environment,
+            env={**self._environment, NUMBER_VARIABLE: str(number)},
             pass_fds=(self._listener.fileno(),),
             stdin=subprocess.DEVNULL,
         )
@@ -56,7 +57,7 @@ class _Supervisor:
         for index, worker in enumerate(self._workers):
             if worker.poll() is not None and not self._stopping:
                 log.error("worker %d ended with %d and is started again", worker.pid, worker.returncode)
-                self._workers[index] = self._start()
+                self._workers[index] = self._start(index)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
@@ -86,9 +87,10 @@ def work() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() == 1:
         raise SystemExit(1)
+    number = int(os.environ.pop(NUMBER_VARIABLE))
     settings = Settings.model_validate_json(os.environ.pop(SETTINGS_VARIABLE))
     start_logging(settings)
-    serve_in_process(settings, socket.socket(fileno=int(os.environ.pop(SOCKET_VARIABLE))))
+    serve_in_process(settings, socket.socket(fileno=int(os.environ.pop(SOCKET_VARIABLE))), number)
 
 
 if __name__ == "__main__":

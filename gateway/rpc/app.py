@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.core import Core
 from gateway.errors import NotAllowed
+from gateway.metrics import Metrics
 from gateway.rpc import all_methods as _all_methods  # noqa: F401  (importing it fills the method table)
 from gateway.rpc import streams
 from gateway.rpc.body import Budget, declared_size, read_call
@@ -37,8 +38,9 @@ log = logging.getLogger("nexus.rpc")
 class RpcDoor:
     """Serves Nexus RPC over ``core``. Errors travel in an HTTP 200, as Nexus clients expect."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, metrics: Metrics | None = None) -> None:
         self._core = core
+        self._metrics = metrics or Metrics()
         self._budget = Budget(core.settings.rpc_max_body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,21 +90,21 @@ class RpcDoor:
             if scope["method"] == "PUT":
                 message = await encode({"result": await streams.write(tree, path, dict(scope["headers"]), receive)})
                 await _send(receive, send, 200, message)
-                _note(name, principal, None, message.length, start, facts)
+                self._note(scope, name, principal, None, message.length, start, facts)
                 return
             status, headers, opened = await streams.read(tree, path, dict(scope["headers"]))
         except Exception as error:
             told = _told(name, error)
             message = await encode({"error": told})
             await _send(receive, send, streams.STATUSES.get(told["code"], 500), message, _retry_after(told))
-            _note(name, principal, told, message.length, start, facts)
+            self._note(scope, name, principal, told, message.length, start, facts)
             return
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if isinstance(opened.body, bytes):
             await send({"type": "http.response.body", "body": opened.body})
         else:
             await stream(receive, send, opened.body)
-        _note(name, principal, None, opened.span.stop - opened.span.start, start, facts)
+        self._note(scope, name, principal, None, opened.span.stop - opened.span.start, start, facts)
 
     async def _call(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         call_id: Any = None
@@ -124,24 +126,36 @@ class RpcDoor:
             told = _told(name, error)
             message = await encode({"jsonrpc": "2.0", "id": call_id, "error": told})
         await _send(receive, send, 200, message)
-        _note(name, principal, told, message.length, start, facts)
+        self._note(scope, name, principal, told, message.length, start, facts)
+
+    def _note(
+        self,
+        scope: Scope,
+        name: str,
+        principal: Principal | None,
+        told: dict[str, Any] | None,
+        size: int,
+        start: float,
+        facts: Facts,
+    ) -> None:
+        seconds, code = time.perf_counter() - start, told["code"] if told else "ok"
+        operation = name if name in METHODS or name in ("stream.GET", "stream.PUT") else "-"
+        length = next((value for key, value in scope["headers"] if key == b"content-length"), b"0")
+        received = int(length) if principal and length.isdigit() and len(length) < 16 else 0
+        self._metrics.request("rpc", operation, code, seconds, received, size)
+        _log(operation, principal, code, size, seconds, facts)
 
 
-def _note(
-    name: str, principal: Principal | None, told: dict[str, Any] | None, size: int, start: float, facts: Facts
-) -> None:
+def _log(operation: str, principal: Principal | None, code: Any, size: int, seconds: float, facts: Facts) -> None:
     """Log a call: nothing of paths and credentials, and no name that a caller made up."""
     if log.isEnabledFor(logging.INFO):
-        operation = name if name in METHODS or name in ("stream.GET", "stream.PUT") else "-"
-        user, code = principal.user_id if principal else "-", told["code"] if told else "ok"
-        ms = (time.perf_counter() - start) * 1000
         log.info(
             "operation=%s user=%s code=%s bytes=%d ms=%.2f request=%s",
             operation,
-            user,
+            principal.user_id if principal else "-",
             code,
             size,
-            ms,
+            seconds * 1000,
             facts.request_id,
         )
 

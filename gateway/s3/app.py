@@ -19,6 +19,7 @@ from gateway.auth.payload import UNSIGNED
 from gateway.auth.sigv4 import IN_QUERY, Identity, RequestHead, Verifier
 from gateway.errors import BucketNotFound
 from gateway.log_delivery import LogDelivery
+from gateway.metrics import Metrics
 from gateway.s3 import control, quirks
 from gateway.s3 import operations as _handlers  # noqa: F401  (importing it fills the registry)
 from gateway.s3.access_log import AccessLog
@@ -82,6 +83,7 @@ class S3Door:
         access_log: AccessLog | None = None,
         server_logs: LogDelivery | None = None,
         admitted: Callable[[Principal], None] = lambda principal: None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._core = core
         self._verifier = verifier
@@ -91,6 +93,7 @@ class S3Door:
         self._access_log = access_log or AccessLog()
         self._server_logs = server_logs
         self._admitted = admitted
+        self._metrics = metrics
         self._routes = Routes(operations().values())
         self._endpoints = compile_endpoints(operations(), registry.handlers)
         # AWS's second request id tells the machine; ours tells the process.
@@ -122,6 +125,11 @@ class S3Door:
         finally:
             if self._server_logs is not None:
                 await self._keep_record(self._server_logs, visit, scope, headers)
+            if self._metrics is not None:
+                taken = visit.body
+                received = taken.length or 0 if taken is not None and taken.begun else 0
+                elapsed = perf_counter() - visit.started
+                self._metrics.request("s3", visit.operation, visit.status, elapsed, received, visit.sent)
             if self._access_log.enabled:
                 self._access_log.write(
                     visit.operation,
