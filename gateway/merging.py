@@ -41,11 +41,20 @@ class Feed:
         while self._at == len(self._items) and self._more:
             self._items, self._more = await self._fetch()
             self._at = 0
+        self._look()
+
+    def advance(self) -> None:
+        """Go on to the next item; ``fill`` it before it is asked for."""
+        self._at += 1
+        self._look()
+
+    def _look(self) -> None:
         self.head = self._items[self._at] if self._at < len(self._items) else None
 
-    async def advance(self) -> None:
-        self._at += 1
-        await self.fill()
+    @property
+    def is_dry(self) -> bool:
+        """Whether the next item, if there is one, has yet to be fetched."""
+        return self.head is None and self._more
 
 
 Choose = Callable[[bytes, Sequence[Feed]], tuple[Row | None, Sequence[Feed]]]
@@ -53,12 +62,21 @@ Choose = Callable[[bytes, Sequence[Feed]], tuple[Row | None, Sequence[Feed]]]
 
 
 async def merge(feeds: Sequence[Feed], limit: int, choose: Choose) -> Page:
-    """A page of at most ``limit`` keys and common prefixes."""
+    """A page of at most ``limit`` keys and common prefixes.
+
+    A listing that says it has more is believed: what comes next is not fetched only to know that it is there.
+    """
     await asyncio.gather(*(feed.fill() for feed in feeds))
     rows: list[Row] = []
     prefixes: list[bytes] = []
     last = b""
     while True:
+        full = len(rows) + len(prefixes) == limit
+        if full and any(feed.is_dry for feed in feeds):
+            return Page(rows, prefixes, True, last)
+        for feed in feeds:
+            if feed.is_dry:
+                await feed.fill()
         heads = [(feed.head.name, feed) for feed in feeds if feed.head is not None]
         if not heads:
             return Page(rows, prefixes, False, last)
@@ -66,7 +84,7 @@ async def merge(feeds: Sequence[Feed], limit: int, choose: Choose) -> Page:
         same = [feed for found, feed in heads if found == name]
         row, done = (None, same) if _is_prefix(same) else choose(name, same)
         if row is not None or _is_prefix(same):
-            if len(rows) + len(prefixes) == limit:
+            if full:
                 return Page(rows, prefixes, True, last)
             last = name
             if row is None:
@@ -74,7 +92,7 @@ async def merge(feeds: Sequence[Feed], limit: int, choose: Choose) -> Page:
             else:
                 rows.append(row)
         for feed in done:
-            await feed.advance()
+            feed.advance()
 
 
 def _is_prefix(feeds: Sequence[Feed]) -> bool:

@@ -14,7 +14,6 @@ from gateway.native_errors import told
 
 CATALOG = -1
 """The rank of the catalog's feed; those of the native ones are their places among the bucket's native mounts."""
-PAGE = 1000
 RowOf = Callable[[NativeMount, bytes, NativeEntry], Row]
 Pages = Callable[[bytes, int], Awaitable[Page]]
 """Reads a page of the catalog: keys past one, at most so many."""
@@ -25,7 +24,7 @@ def catalog_feed(pages: Pages, after: bytes, limit: int) -> Feed:
 
     async def fetch() -> tuple[list[Item], bool]:
         nonlocal at
-        page = await pages(at, min(limit + 1, PAGE))
+        page = await pages(at, limit + 1)
         at = page.last
         return items_of(page), page.truncated
 
@@ -52,7 +51,7 @@ def native_feeds(
                     feeds.append(Feed(rank, _Presence(native, rolled.encode()).fetch))
             elif len(delimiter) > 1:
                 # It may begin in the mount point and end in the store's key, which only we see.
-                rolling = _Rolling(native, prefix, delimiter, start, limit, row_of)
+                rolling = _Rolling(native, prefix, delimiter, start, limit, row_of, after)
                 feeds.append(Feed(rank, rolling.fetch))
             else:
                 feeds.append(Feed(rank, _Keys(native, native.base, delimiter, start, limit, row_of).fetch))
@@ -74,7 +73,7 @@ class _Keys:
         self._prefix = prefix
         self._delimiter = delimiter
         self._after = after
-        self._limit = min(limit + 1, PAGE)
+        self._limit = limit + 1
         self._row_of = row_of
 
     async def fetch(self) -> tuple[list[Item], bool]:
@@ -98,11 +97,21 @@ class _Keys:
 class _Rolling(_Keys):
     """The same for delimiters that the store cannot be asked for: each page is rolled up here."""
 
-    def __init__(self, native: NativeMount, prefix: str, delimiter: str, after: str, limit: int, row_of: RowOf) -> None:
+    def __init__(
+        self,
+        native: NativeMount,
+        prefix: str,
+        delimiter: str,
+        after: str,
+        limit: int,
+        row_of: RowOf,
+        past: str,
+    ) -> None:
+        """``past`` is where the listing goes on in the bucket, as ``after`` is in the store."""
         super().__init__(native, native.base, "", after, limit, row_of)
         self._whole = prefix.encode()
         self._rolls_at = delimiter.encode()
-        self._last = b""
+        self._past = past.encode()
 
     async def fetch(self) -> tuple[list[Item], bool]:
         items, more = await super().fetch()
@@ -111,8 +120,8 @@ class _Rolling(_Keys):
             cut = item.name.find(self._rolls_at, len(self._whole))
             if cut < 0:
                 rolled.append(item)
-            elif (name := item.name[: cut + len(self._rolls_at)]) != self._last:
-                self._last = name
+            elif (name := item.name[: cut + len(self._rolls_at)]) > self._past:
+                self._past = name
                 rolled.append(Item(name, None))
         return rolled, more
 
