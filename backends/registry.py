@@ -8,14 +8,15 @@ uploads under way, as blobs below ``.nexus/``.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from backends.base import BlobStore, StoreMisconfigured
+from backends.base import BlobStore, StoreError, StoreMisconfigured
 from backends.hidden import HIDDEN, Hidden
 from backends.lazy import LazyStore
 from backends.local import PACK_LIMIT, LocalStore
@@ -23,21 +24,30 @@ from backends.local_native import LocalNative
 from backends.memory import MemoryStore
 from backends.native import NativeStore
 
+log = logging.getLogger("nexus.stores")
+
 MASK = "********"
 LAYOUT = "layout"
 CAS, NATIVE = "cas", "native"
+PLUG_INS = "nexus.backends"
+"""The group of entry points by which an installed package offers a backend type."""
+METHODS = ("put", "get", "stat", "delete", "scan", "close")
+NATIVE_METHODS = ("find", "read", "list", "write", "describe", "delete", "probe", "close")
 
 
 @dataclass(frozen=True, slots=True)
 class BackendType:
-    """A kind of store. ``fields`` are its configuration's, ``secret`` those that are never shown."""
+    """A kind of store."""
 
     open: Callable[[Mapping[str, str]], BlobStore]
+    """Makes a store of a configuration whose fields are known and complete. Raises StoreMisconfigured."""
     identity: Callable[[Mapping[str, str]], str]
     """A text that is equal for two configurations of one store."""
     required: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
+    """The fields of its configuration besides the required ones."""
     secret: frozenset[str] = frozenset()
+    """Those fields that are never shown."""
     open_native: Callable[[Mapping[str, str]], NativeStore] | None = None
     """Opens it in the layout ``native``, where it has that. Writes nothing: the mount may be read-only."""
     open_hidden: Callable[[Mapping[str, str]], BlobStore] | None = None
@@ -161,23 +171,36 @@ BUILT_IN: dict[str, BackendType] = {
 
 
 def find(backend_type: str) -> BackendType:
-    """A backend type of ours, or one that an installed package offers as ``nexus.backends``."""
+    """A backend type of ours, or one that an installed package offers. Raises StoreMisconfigured."""
     if backend_type in BUILT_IN:
         return BUILT_IN[backend_type]
-    for entry in entry_points(group="nexus.backends", name=backend_type):
-        kind = entry.load()
-        if isinstance(kind, BackendType):
-            return kind
-    known = sorted(set(BUILT_IN) | {entry.name for entry in entry_points(group="nexus.backends")})
+    for entry in entry_points(group=PLUG_INS, name=backend_type):
+        return _load(entry)
+    known = sorted(set(BUILT_IN) | {entry.name for entry in entry_points(group=PLUG_INS)})
     raise StoreMisconfigured(f"unknown backend type {backend_type!r}; there are {', '.join(known)}")
+
+
+def _load(entry: EntryPoint) -> BackendType:
+    """What a package offers. Raises StoreMisconfigured, whatever becomes of its code."""
+    where = f"{entry.value} of the package {entry.dist.name if entry.dist is not None else 'that offers it'}"
+    try:
+        kind = entry.load()
+    except (Exception, SystemExit) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise StoreMisconfigured(f"the backend type {entry.name!r}, {where}, cannot be loaded: {told}") from error
+    if not isinstance(kind, BackendType):
+        raise StoreMisconfigured(f"the backend type {entry.name!r}, {where}, is no BackendType but {kind!r:.100}")
+    return kind
 
 
 def kinds() -> dict[str, BackendType]:
     """Every backend type there is, by name; what an installed package offers and cannot be loaded is left out."""
     found = dict(BUILT_IN)
-    for entry in entry_points(group="nexus.backends"):
-        with contextlib.suppress(StoreMisconfigured, ImportError, AttributeError):
+    for entry in entry_points(group=PLUG_INS):
+        try:
             found.setdefault(entry.name, find(entry.name))
+        except StoreMisconfigured as error:
+            log.warning("%s", error)
     return dict(sorted(found.items()))
 
 
@@ -241,11 +264,15 @@ def open_store(backend_type: str, config: Mapping[str, str], *, defaults: Mappin
     Raises StoreMisconfigured.
     """
     kind = check(backend_type, config)
-    if not is_native(config):
-        return kind.open(_usable(kind, config, defaults))
-    if kind.open_hidden is None:
-        raise StoreMisconfigured(f"{backend_type} has no place for the parts of uploads to a native store")
-    return kind.open_hidden(_usable(kind, config, defaults))
+    opener = kind.open
+    if is_native(config):
+        if kind.open_hidden is None:
+            raise StoreMisconfigured(f"{backend_type} has no place for the parts of uploads to a native store")
+        opener = kind.open_hidden
+    with _telling(backend_type):
+        store = opener(_usable(kind, config, defaults))
+    _check_methods(backend_type, store, METHODS)
+    return store
 
 
 def open_native(
@@ -255,16 +282,40 @@ def open_native(
     kind = check(backend_type, config)
     if kind.open_native is None or not is_native(config):
         return None
-    return Hidden(kind.open_native(_usable(kind, config, defaults)))
+    with _telling(backend_type):
+        store = kind.open_native(_usable(kind, config, defaults))
+    _check_methods(backend_type, store, NATIVE_METHODS)
+    return Hidden(store)
+
+
+def _check_methods(backend_type: str, store: object, methods: tuple[str, ...]) -> None:
+    if missing := [name for name in methods if not callable(getattr(store, name, None))]:
+        raise StoreMisconfigured(f"{backend_type} opens something that is no store: it has no {', '.join(missing)}")
 
 
 def identity(backend_type: str, config: Mapping[str, str]) -> str:
     """A text that is equal for two configurations of the same store. Raises StoreMisconfigured."""
-    known = f"{backend_type}:{check(backend_type, config).identity(config)}"
+    kind = check(backend_type, config)
+    with _telling(backend_type):
+        known = f"{backend_type}:{kind.identity(config)}"
     return f"{known}#{NATIVE}" if is_native(config) else known
 
 
+@contextlib.contextmanager
+def _telling(backend_type: str) -> Iterator[None]:
+    """What the code of a plug-in raises and should not is told as what it is: a store that cannot be had."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, StoreError) or backend_type in BUILT_IN:
+            raise
+        raise StoreMisconfigured(f"{backend_type} cannot be opened: {type(error).__name__}: {error}") from error
+
+
 def mask(backend_type: str, config: Mapping[str, str]) -> dict[str, str]:
-    """A configuration that may be shown."""
-    secret = find(backend_type).secret
+    """A configuration that may be shown; nothing of it where the package is gone that knows what is secret."""
+    try:
+        secret = find(backend_type).secret
+    except StoreMisconfigured:
+        secret = frozenset(config)
     return {name: MASK if name in secret else value for name, value in config.items()}

@@ -9,6 +9,8 @@ import pytest
 from tests import services
 from tests.e2e.harness import Server
 
+pytest.register_assert_rewrite("backends.testing")
+
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
