@@ -13,7 +13,7 @@ import json
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from backends.registry import has_native
 from conformance.clients.checks.nexus_clients import AI_FS, FS_PYTHON
 from conformance.clients.programs import guide_story as story
 from conformance.clients.tools import NotInstallable, Pip
-from tests.e2e.harness import Key, Server, keys_of, refused, unique
+from tests.e2e.harness import Server, keys_of, refused, unique
 from tests.services import gcs_client
 
 ROOT = Path(__file__).parents[2]
@@ -201,8 +201,14 @@ def tenants_see_nothing_of_each_other(stage: Stage) -> None:
     assert any(name.endswith(_name_of(story.CONTRACT)) for name in of_acme)
     assert any(name.endswith(_name_of(story.PROPOSAL)) for name in of_globex)
     assert sorted(of_acme + of_globex) == sorted(stage.objects("tenants")), "nothing lies outside of the prefixes"
-    people = {tenant: stage.server.user(f"somebody-of-{tenant}", tenant) for tenant in ("acme-corp", "globex")}
-    _let_in(stage, people)
+    people = {
+        "acme-corp": stage.server.user("somebody-of-acme"),  # of the tenant that the bucket belongs to: by a role
+        "globex": stage.server.user("somebody-of-globex", "globex"),  # of another tenant: by the bucket's policy
+    }
+    stage.server.nexus("admin", "grant", "somebody-of-acme", "editor", "/tenants/acme-corp")
+    _let_in(stage, "globex")
+    told = stage.server.run("admin", "explain", "somebody-of-acme", "read", "/tenants/globex/documents/proposal.pdf")
+    assert "denied" in told.stdout
     for tenant, (own, foreign) in {
         "acme-corp": ("acme-corp/documents/contract.pdf", "globex/documents/proposal.pdf"),
         "globex": ("globex/documents/proposal.pdf", "acme-corp/documents/contract.pdf"),
@@ -210,31 +216,39 @@ def tenants_see_nothing_of_each_other(stage: Stage) -> None:
         s3 = stage.server.s3(people[tenant])
         with closing(s3), nexus.RemoteNexusFS(stage.server.url, people[tenant].api_key) as nx:
             assert nx.read(f"/tenants/{own}") == s3.get_object(Bucket="tenants", Key=own)["Body"].read()
-            assert not nx.exists(f"/tenants/{foreign}")
-            with pytest.raises(nexus.NexusError):
-                nx.read(f"/tenants/{foreign}")
-            with pytest.raises(nexus.NexusError):
-                nx.write(f"/tenants/{foreign}", b"not theirs")
-            with pytest.raises(nexus.NexusError):
-                nx.add_mount("/mine", "gcs", {"bucket": stage.places["tenants"]})
-            with refused("AccessDenied"):
-                s3.get_object(Bucket="tenants", Key=foreign)
-            with refused("AccessDenied"):
-                s3.list_objects_v2(Bucket="tenants", Prefix=foreign)
+            _is_shut_out(nx, s3, foreign)
 
 
-def _let_in(stage: Stage, people: dict[str, Key]) -> None:
-    """Let each tenant's users into their own place, and no other."""
-    statements = []
-    for tenant in people:
-        place = f"arn:aws:s3:::tenants/{tenant}/*"
-        who = {"Effect": "Allow", "Principal": {"AWS": tenant}}
-        statements.append({**who, "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], "Resource": place})
-        below = {"StringLike": {"s3:prefix": f"{tenant}/*"}}
-        statements.append({**who, "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::tenants", "Condition": below})
-    policy = {"Version": "2012-10-17", "Statement": statements}
+def _is_shut_out(nx: nexus.RemoteNexusFS, s3: Any, key: str) -> None:
+    path = f"/tenants/{key}"
+    for method, arguments in (
+        (nx.read, (path,)),
+        (nx.stat, (path,)),
+        (nx.write, (path, b"not theirs")),
+        (nx.remove, (path,)),
+        (nx.rename, (path, path + ".mine")),
+        (nx.add_mount, ("/mine", "local", {"data_dir": "/tmp/mine"})),
+    ):
+        with pytest.raises(nexus.NexusError):
+            method(*arguments)  # type: ignore[operator]
+    with suppress(nexus.NexusPermissionError):  # of another tenant's not even that it is there is told
+        assert nx.list(f"/tenants/{key.split('/')[0]}") == []
+    with refused("AccessDenied"):
+        s3.get_object(Bucket="tenants", Key=key)
+    with refused("AccessDenied"):
+        s3.list_objects_v2(Bucket="tenants", Prefix=key)
+
+
+def _let_in(stage: Stage, tenant: str) -> None:
+    """Let a tenant's users into their own place, and no other."""
+    who = {"Effect": "Allow", "Principal": {"AWS": tenant}}
+    place, below = f"arn:aws:s3:::tenants/{tenant}/*", {"StringLike": {"s3:prefix": f"{tenant}/*"}}
+    statements = [
+        {**who, "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], "Resource": place},
+        {**who, "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::tenants", "Condition": below},
+    ]
     with closing(stage.server.s3()) as s3:
-        s3.put_bucket_policy(Bucket="tenants", Policy=json.dumps(policy))
+        s3.put_bucket_policy(Bucket="tenants", Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
 
 
 def s3_sees_the_same(stage: Stage) -> None:
