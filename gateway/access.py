@@ -203,7 +203,10 @@ def _beyond(principal: Principal, prefix: str) -> dict[int, tuple[PathGrant, ...
 
 def open_to_anybody(bucket: Bucket) -> bool:
     """Whether anything in a bucket may be open to callers nobody knows; if not, they are refused unheard."""
-    return bucket.ownership != ENFORCED or POLICY in bucket.configs
+    if bucket.ownership != ENFORCED:
+        return True
+    policy = policy_of(bucket)
+    return policy is not None and any(each.allows and each.principals.anybody for each in policy.statements)
 
 
 def caller_of(principal: Principal | None) -> Caller:

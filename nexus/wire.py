@@ -24,6 +24,14 @@ REPEATABLE = frozenset(
         *("read", "read_range", "read_bulk", "stat", "exists", "list", "glob", "grep", "is_directory", "get_etag"),
         *("get_metadata", "get_available_namespaces", "list_versions", "get_version", "list_mounts", "get_mount"),
         *("has_mount", "explain_mounts", "list_saved_mounts", "list_connectors", "admin_list_users", "admin_get_user"),
+        *(
+            "admin_list_tenants",
+            "admin_usage",
+            "admin_list_groups",
+            "admin_list_grants",
+            "admin_explain",
+            "admin_grant",
+        ),
         *("admin_list_keys", "admin_get_key", "admin_revoke_key", "set_metadata", "delete", "rmdir", "update_mount"),
     }
 )

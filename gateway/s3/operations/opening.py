@@ -7,8 +7,8 @@ from gateway.bucket_configs import POLICY, REQUEST_PAYMENT
 from gateway.errors import ObjectNotFound
 from gateway.policy import nothing
 from gateway.s3.call import Call
-from gateway.s3.errors import AccessDenied, MethodNotAllowed
-from gateway.s3.operations.common import owner_of, version_in
+from gateway.s3.errors import AccessDenied, InvalidArgument, MethodNotAllowed
+from gateway.s3.operations.common import owner_of, version_in, version_of
 from gateway.s3.policy_context import context_of
 from gateway.types import Bucket, ObjectInfo
 
@@ -107,17 +107,19 @@ async def open_object(
     Raises NoSuchBucket, AccessDenied, and only to whom it may be told NoSuchKey or NoSuchVersion.
     """
     bucket = await call.core.buckets.find(name)
-    version, action = version_in(bucket, version_id), version_action(action, version_id)
+    version_of(version_id)
+    action = version_action(action, version_id)
     try:
-        info = await call.core.objects.find(bucket, key, version)
-    except ObjectNotFound as error:
-        # As if the caller listed what begins with the key.
+        info = await call.core.objects.find(bucket, key, version_in(bucket, version_id))
+    except (ObjectNotFound, InvalidArgument) as error:
+        # As if the caller listed what begins with the key. Whether there are versions at all is told no sooner.
         context = context_of(call, prefix=key) if POLICY in bucket.configs else nothing
         authorize(call.principal, "s3:ListBucket", bucket, key, None, context)
         await expect_owner(call, bucket, expected_owner)
-        if error.marker is not None and call.operation.name in _MARKERS_REFUSE:
+        marker = error.marker if isinstance(error, ObjectNotFound) else None
+        if marker is not None and call.operation.name in _MARKERS_REFUSE:
             raise MethodNotAllowed(Method=call.method, ResourceType="DeleteMarker").with_headers(
-                (b"allow", b"DELETE"), (b"x-amz-delete-marker", b"true"), (b"x-amz-version-id", error.marker.encode())
+                (b"allow", b"DELETE"), (b"x-amz-delete-marker", b"true"), (b"x-amz-version-id", marker.encode())
             ) from None
         raise
     open_for(call, action, bucket, key, info, version_id)
