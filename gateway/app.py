@@ -31,6 +31,7 @@ from gateway.checker import Checker
 from gateway.collector import Collector, run_forever
 from gateway.content import ContentStore
 from gateway.core import Core
+from gateway.declared_mounts import DeclaredMounts
 from gateway.encryption_keys import EncryptionKeys
 from gateway.errors import GatewayError
 from gateway.files import Files
@@ -170,6 +171,7 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
             names=names,
             mounts=mounts,
             saved_mounts=SavedMounts(catalog, mounts, factory),
+            declared_mounts=DeclaredMounts(catalog, names, mounts, factory),
             content=content,
             buckets=Buckets(catalog, names, settings.region, settings.default_ownership),
             objects=objects,

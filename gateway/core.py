@@ -11,6 +11,7 @@ from gateway.catalog.base import Catalog
 from gateway.checker import Checker, StoreStats
 from gateway.collector import Collector
 from gateway.content import ContentStore
+from gateway.declared_mounts import DeclaredMounts
 from gateway.encryption_keys import EncryptionKeys
 from gateway.files import Files
 from gateway.grants import Grants, Groups
@@ -36,6 +37,7 @@ class Core:
     names: Names
     mounts: Mounts
     saved_mounts: SavedMounts
+    declared_mounts: DeclaredMounts
     content: ContentStore
     buckets: Buckets
     objects: Objects

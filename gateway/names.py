@@ -207,6 +207,8 @@ class MountView:
     last_error_at: int | None = None
     latency_ms: float | None = None
     """Of the last probe that was answered."""
+    managed_by: str | None = None
+    """The file that declares it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,7 +411,7 @@ class Mounts:
         self._catalog = catalog
         self._names = names
         self._factory = factory
-        self._block_size = block_size
+        self.block_size = block_size
         self._region = region
         self._ownership = ownership
 
@@ -433,13 +435,13 @@ class Mounts:
             snapshot = await self._names.current()
             backend_type, options = await with_layout(self._factory, snapshot, backend_type, options, readonly)
             identity = await asyncio.to_thread(self._factory.identity, backend_type, options)
-            await self._try(backend_type, options)
+            await self.try_store(backend_type, options, mount_point)
         except StoreError as error:
             raise BadMount(str(error)) from error
         now = time.time_ns() // 1_000_000
         name = bucket_of(mount_point)
-        bucket = self._bucket(name, owner, now) if name else None
-        row = config.StoreRow(0, backend_type, self._factory.seal(options), self._block_size, scope)
+        bucket = self.new_bucket(name, owner, now) if name else None
+        row = config.StoreRow(0, backend_type, self._factory.seal(options), self.block_size, scope)
         mount = await self._catalog.write(
             config.add_mount, Mount(mount_point, 0, priority, readonly, now), row, identity, bucket
         )
@@ -466,19 +468,19 @@ class Mounts:
         sealed = None
         if settings:
             info = snapshot.stores[mount.store_id].info
-            sealed = self._factory.seal(await self._same_store(info, {**info.config, **settings}))
+            sealed = self._factory.seal(await self._same_store(info, {**info.config, **settings}, point))
         await self._catalog.write(config.update_mount, mount, priority, readonly, sealed)
         self._names.forget()
         snapshot = await self._names.current()
         return self._view(next(each for each in snapshot.table.mounts if each.mount_point == point), snapshot)
 
-    async def _same_store(self, info: StoreInfo, options: dict[str, str]) -> dict[str, str]:
+    async def _same_store(self, info: StoreInfo, options: dict[str, str], point: str) -> dict[str, str]:
         """New settings of a store, once they open it and no other. Raises BadMount."""
         try:
             before = await asyncio.to_thread(self._factory.identity, info.backend_type, info.config)
             if await asyncio.to_thread(self._factory.identity, info.backend_type, options) != before:
                 raise BadMount("these settings mean another store: add a mount for it")
-            await self._try(info.backend_type, options)
+            await self.try_store(info.backend_type, options, point)
         except StoreError as error:
             raise BadMount(str(error)) from error
         return options
@@ -487,7 +489,7 @@ class Mounts:
         """The kinds of stores there are."""
         return self._factory.kinds()
 
-    async def _try(self, backend_type: str, options: Mapping[str, str]) -> None:
+    async def try_store(self, backend_type: str, options: Mapping[str, str], mount_point: str) -> None:
         """Open a store before it is recorded, so that a wrong configuration is refused here and now."""
         trial: NativeStore | BlobStore | None
         trial = await asyncio.to_thread(self._factory.open_native, backend_type, options)
@@ -499,7 +501,8 @@ class Mounts:
         finally:
             await trial.close()
 
-    def _bucket(self, name: str, owner: Principal, now: int) -> Bucket:
+    def new_bucket(self, name: str, owner: Principal, now: int) -> Bucket:
+        """The bucket that a mount makes where it is missing."""
         ownership = ENFORCED if self._ownership == ENFORCED else ""
         configs = configs_of_new_bucket(self._ownership)
         return Bucket(0, name, owner.user_id, owner.tenant, now, self._region, ownership, configs=configs)
@@ -561,6 +564,7 @@ class Mounts:
             health.last_error,
             health.last_error_at or None,
             None if health.latency is None else round(health.latency * 1000, 3),
+            mount.managed_by,
         )
 
     async def list(self, *, probe: bool = False) -> list[MountView]:

@@ -68,6 +68,8 @@ def run(settings: Settings, *, init: bool, admin: str = ADMIN, reset: bool = Fal
                     "where no key is left: nexus admin recover",
                     flush=True,
                 )
+            if settings.mounts_file is not None:
+                reconcile_mounts(settings, settings.mounts_file)
             print(f"Nexus Gateway serves http://{settings.host}:{settings.port}; Ctrl-C stops it.", flush=True)
             _serve(settings, listener)
 
@@ -143,6 +145,36 @@ async def first_set_up(settings: Settings, admin_id: str, *, with_key: bool) -> 
         await core.mounts.add("/", "local", store, owner=owner)
         await core.mounts.add(WORKSPACE, "local", store, owner=owner)
         return await core.users.create_key(admin_id, "initial") if with_key else None
+
+
+def reconcile_mounts(settings: Settings, path: Path) -> None:
+    """Make the mounts what a file declares. Raises ServeError, and then nothing was changed."""
+    from gateway.app import open_core
+    from gateway.audit.deeds import by_machine, judged
+    from gateway.declared_mounts import Change
+    from gateway.errors import BadMount
+    from gateway.mounts_file import read
+    from gateway.types import Principal
+
+    async def apply() -> list[Change]:
+        declared = read(path)
+        async with open_core(settings) as core:
+            if not await core.declared_mounts.plan(declared.name, declared.mounts):
+                return []
+            admins = [user for user in await core.users.list_users() if user.is_admin and not user.disabled]
+            if not admins:
+                raise ServeError("no admin is left, who would own new buckets: nexus admin recover")
+            admin = min(admins, key=lambda user: (user.created_at, user.id))
+            owner = Principal(admin.id, admin.display_name, admin.canonical_id, admin.tenant, True, "")
+            async with core.audit.recording(by_machine("apply_mounts", str(path)), judged):
+                return await core.declared_mounts.apply(declared.name, declared.mounts, owner)
+
+    try:
+        changes = asyncio.run(apply())
+    except BadMount as error:
+        raise ServeError(str(error)) from None
+    for change in changes:
+        print(f"Mounts: {change.action} {change.mount_point} ({change.backend_type})", flush=True)
 
 
 # -- processes

@@ -91,6 +91,8 @@ class Settings(BaseSettings):
 
     gc_grace: float = Field(24 * 3600.0, ge=0)
     gc_interval: float = Field(3600.0, gt=0)
+    mounts_file: Path | None = None
+    """A file that declares mounts, applied when the server starts."""
     metrics: Literal["admin", "open", "off"] = "admin"
     """Who may see ``/metrics``: admins and who has the token, everybody, nobody."""
     metrics_token: SecretStr | None = None

@@ -316,6 +316,8 @@ class Mount:
     priority: int
     readonly: bool
     created_at: int
+    managed_by: str | None = None
+    """The name of the file that declares it; None for what was mounted by hand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from gateway.errors import (
     BucketState,
     MountExists,
     MountNotFound,
+    MountsChanged,
     TenantNotFound,
 )
 from gateway.types import Bucket, Mount, Quota
@@ -49,8 +51,11 @@ def load_stores() -> Program[list[StoreRow]]:
 
 
 def load_mounts() -> Program[list[Mount]]:
-    rows = yield "SELECT mount_point, store_id, priority, readonly, created_at FROM mounts ORDER BY mount_point", ()
-    return [Mount(point, store, priority, bool(readonly), at) for point, store, priority, readonly, at in rows]
+    rows = yield (
+        "SELECT mount_point, store_id, priority, readonly, created_at, managed_by FROM mounts ORDER BY mount_point",
+        (),
+    )
+    return [Mount(point, store, priority, bool(readonly), at, by) for point, store, priority, readonly, at, by in rows]
 
 
 def add_mount(mount: Mount, store: StoreRow, identity: str, bucket: Bucket | None) -> Program[Mount]:
@@ -72,13 +77,14 @@ def add_mount(mount: Mount, store: StoreRow, identity: str, bucket: Bucket | Non
         )
         store_id = rows[0][0]
     yield (
-        "INSERT INTO mounts (mount_point, store_id, priority, readonly, created_at) VALUES (?, ?, ?, ?, ?)",
-        (mount.mount_point, store_id, mount.priority, int(mount.readonly), mount.created_at),
+        "INSERT INTO mounts (mount_point, store_id, priority, readonly, created_at, managed_by)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (mount.mount_point, store_id, mount.priority, int(mount.readonly), mount.created_at, mount.managed_by),
     )
     if bucket is not None and not (yield "SELECT 1 FROM buckets WHERE name = ?", (bucket.name,)):
         yield from _insert_bucket(bucket)
     yield BUMP
-    return Mount(mount.mount_point, store_id, mount.priority, mount.readonly, mount.created_at)
+    return replace(mount, store_id=store_id)
 
 
 def update_mount(mount: Mount, priority: int | None, readonly: bool | None, sealed: bytes | None) -> Program[None]:
@@ -92,6 +98,29 @@ def update_mount(mount: Mount, priority: int | None, readonly: bool | None, seal
         raise MountNotFound(mount.mount_point)
     if sealed is not None:
         yield "UPDATE stores SET sealed_config = ? WHERE id = ?", (sealed, mount.store_id)
+    yield BUMP
+
+
+class MountStep(NamedTuple):
+    """What one mount becomes; nothing, where there is no ``mount``."""
+
+    mount_point: str
+    mount: Mount | None = None
+    store: StoreRow | None = None
+    identity: str = ""
+    bucket: Bucket | None = None
+
+
+def reconcile_mounts(generation: int, steps: Sequence[MountStep]) -> Program[None]:
+    """Change several mounts at once, as they were decided at a generation. Raises MountsChanged."""
+    if (yield "SELECT value FROM meta WHERE name = 'generation'", ())[0][0] != generation:
+        raise MountsChanged
+    for step in steps:
+        found = yield "DELETE FROM mounts WHERE mount_point = ? RETURNING created_at", (step.mount_point,)
+        if step.mount is None or step.store is None:
+            continue
+        mount = replace(step.mount, created_at=found[0][0]) if found else step.mount
+        yield from add_mount(mount, step.store, step.identity, step.bucket)
     yield BUMP
 
 

@@ -11,6 +11,7 @@ import typer
 from gateway.cli.client import CliError
 
 from . import admin, audit, encryption, files, lifecycle, maintenance, mounts, serve
+from . import mounts_file as _mounts_file  # noqa: F401  (its commands are mounts')
 from . import tenants as _tenants  # noqa: F401  (its commands are admin's)
 
 app = typer.Typer(

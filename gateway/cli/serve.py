@@ -33,6 +33,9 @@ def serve(
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Default: 8765.")] = None,
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Default: ./nexus-data.")] = None,
+    mounts: Annotated[
+        Path | None, typer.Option("--mounts", help="A file that declares mounts; made so before serving.")
+    ] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. Default: 1.")] = None,
     s3_domain: Annotated[
         list[str] | None, typer.Option("--s3-domain", help="Serve bucket.DOMAIN too (virtual-hosted style).")
@@ -55,6 +58,7 @@ def serve(
         "port": port,
         "data_dir": data_dir,
         "workers": workers,
+        "mounts_file": mounts,
         "s3_domains": tuple(s3_domain) if s3_domain else None,
         "website_domains": tuple(website_domain) if website_domain else None,
     }

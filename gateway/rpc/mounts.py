@@ -6,7 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.core import Core
+from gateway.declared_mounts import Change
 from gateway.errors import BadMount, NotAllowed
+from gateway.mounts_file import Declared, check_points, declared
 from gateway.names import MountView
 from gateway.rpc import paths
 from gateway.rpc.methods import may_administer, method, on_tree
@@ -121,6 +123,38 @@ _FOR_ALL = ("mount_point", "backend_type", "priority", "readonly")
 def _mount(view: MountView) -> dict[str, Any]:
     times = {"created_at": view.created_at, "open_until": view.open_until, "last_error_at": view.last_error_at}
     return {**asdict(view), **{name: None if at is None else iso(at) for name, at in times.items()}}
+
+
+# -- mounts of a file
+
+
+@method(reads=True)
+async def plan_mounts(
+    core: Core, principal: Principal, *, name: str, mounts: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What applying the mounts of a file of that name would change."""
+    return [_change(change) for change in await core.declared_mounts.plan(name, _declared(mounts))]
+
+
+@method
+async def apply_mounts(
+    core: Core, principal: Principal, *, name: str, mounts: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Make the mounts that a file of that name declares; what changed."""
+    return [_change(change) for change in await core.declared_mounts.apply(name, _declared(mounts), principal)]
+
+
+def _declared(mounts: list[dict[str, Any]]) -> tuple[Declared, ...]:
+    return check_points([declared(each) for each in mounts])
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "action": change.action,
+        "mount_point": change.mount_point,
+        "backend_type": change.backend_type,
+        "differences": [asdict(each) for each in change.differences],
+    }
 
 
 # -- saved mounts

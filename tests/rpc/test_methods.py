@@ -20,6 +20,7 @@ ONLY_READS = {
     "encryption_keys",
     "list_saved_mounts",
     "list_storage_classes",
+    "plan_mounts",
     "stats",
 }
 """Of the methods of the core, those whose authors said that they change nothing. Look twice before adding one."""
