@@ -145,20 +145,30 @@ def move_all(server: Server, store: Path) -> None:
     client.close()
 
 
+def serve_as_it_stands(server: Server, folder: Path) -> None:
+    """Have a directory in the place of the store."""
+    server.nexus("mounts", "remove", "/workspace")
+    chosen = ("--config", f"data_dir={folder}", "--config", "layout=native")
+    server.nexus("mounts", "add", "/workspace", "local", *chosen)
+
+
 @pytest.mark.parametrize(
-    ("workers", "encryption", "moving"),
-    [(1, "none", False), (2, "none", False), (2, "sse-s3", False), (2, "sse-s3", True)],
+    ("workers", "encryption", "place"),
+    [(1, "none", ""), (2, "none", ""), (2, "sse-s3", ""), (2, "sse-s3", "moving"), (2, "none", "native")],
 )
 def test_killed_under_load(
-    new_server: Callable[..., Server], tmp_path: Path, workers: int, encryption: str, moving: bool
+    new_server: Callable[..., Server], tmp_path: Path, workers: int, encryption: str, place: str
 ) -> None:
     # The collector runs all the time and spares nothing, so kills hit it too.
     settings = {"NEXUS_GC_INTERVAL": "0.2", "NEXUS_GC_GRACE": "0", "NEXUS_DEFAULT_ENCRYPTION": encryption}
+    moving = place == "moving"
     if moving:
         settings |= {"NEXUS_LIFECYCLE_INTERVAL": "0.3", "NEXUS_LIFECYCLE_DAY_SECONDS": "0.2"}
     server = new_server("--workers", str(workers), **settings)
     if moving:
         move_all(server, tmp_path / "cold")
+    if place == "native":
+        serve_as_it_stands(server, tmp_path)
     writers = [Writer(f"w{number}", random.Random(1000 * workers + number)) for number in range(THREADS)]
     moments = random.Random(workers)
     for _ in range(ROUNDS // 2):

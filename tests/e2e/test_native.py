@@ -394,3 +394,27 @@ def test_one_of_many_creators_wins(s3: BaseClient, mounted: str, folder: Path) -
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(create, range(16)))
     assert sorted(statuses) == [200] + [412] * 15
+
+
+def test_no_increment_of_a_counter_is_lost(new_server: Callable[..., Server], folder: Path) -> None:
+    """Compare and swap, over two processes that share the directory."""
+    own = new_server("--workers", "2")
+    own.nexus("mounts", "add", "/own", "local", "--config", f"data_dir={folder}", "--config", "layout=native")
+    client = own.s3()
+    client.put_object(Bucket="own", Key="count", Body=b"0")
+
+    def count(_: int) -> int:
+        done = 0
+        while done < 10:
+            seen = client.get_object(Bucket="own", Key="count")
+            value = int(seen["Body"].read())
+            try:
+                client.put_object(Bucket="own", Key="count", Body=b"%d" % (value + 1), IfMatch=seen["ETag"])
+                done += 1
+            except ClientError as error:
+                assert error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict")
+        return done
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(count, range(4))) == 40
+    assert (folder / "count").read_text() == "40"
