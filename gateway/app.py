@@ -13,7 +13,7 @@ from typing import Any
 
 from backends.base import StoreMisconfigured
 from backends.native import NativeStore
-from backends.registry import has_native, open_native, open_store, resolve
+from backends.registry import CONNECTORS, LAYOUT, has_native, open_native, open_store, resolve
 from backends.registry import identity as store_identity
 from backends.registry import is_here as store_is_here
 from backends.registry import kinds as store_kinds
@@ -96,13 +96,24 @@ def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
         mask=store_mask,
         seal=seal,
         unseal=unseal,
-        kinds=lambda: [
-            StoreKind(name, tuple(sorted(kind.required)), tuple(sorted(kind.optional - kind.required)))
-            for name, kind in store_kinds().items()
-        ],
+        kinds=_kinds,
         is_here=store_is_here,
         is_near=lambda store: store.device == os.stat(settings.data_dir).st_dev,
     )
+
+
+def _kinds() -> list[StoreKind]:
+    """The kinds of stores there are, and Nexus's names for those of them that can be served as they stand."""
+    known = store_kinds()
+    found = []
+    for name, kind in known.items():
+        takes = kind.optional - kind.required | ({LAYOUT} if kind.open_native is not None else set())
+        found.append(StoreKind(name, tuple(sorted(kind.required)), tuple(sorted(takes))))
+    for name, of in CONNECTORS.items():
+        if known[of].open_native is not None:
+            kind = known[of]
+            found.append(StoreKind(name, tuple(sorted(kind.required)), tuple(sorted(kind.optional - kind.required))))
+    return found
 
 
 def _overlap(one: str, other: str | Path) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from backends.base import StoreMisconfigured
-from backends.registry import identity, mask, open_store
+from backends.base import BlobName, StoreMisconfigured
+from backends.registry import identity, mask, open_native, open_store, resolve
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,33 @@ def test_a_client_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_what_is_not_secret_is_shown(tmp_path: Path) -> None:
     assert mask("local", {"data_dir": "/x"}) == {"data_dir": "/x"}
+
+
+def test_a_layout_is_one_of_two_and_not_every_type_has_both(tmp_path: Path) -> None:
+    local = {"data_dir": str(tmp_path)}
+    assert open_native("local", local) is None
+    assert identity("local", {**local, "layout": "cas"}) == identity("local", local)
+    assert identity("local", {**local, "layout": "native"}) != identity("local", local)
+    with pytest.raises(StoreMisconfigured, match="memory has no layout 'native'"):
+        open_store("memory", {"name": "x", "layout": "native"})
+    with pytest.raises(StoreMisconfigured, match="layout is 'cas' or 'native'"):
+        open_store("local", {**local, "layout": "other"})
+
+
+def test_connectors_are_names_of_native_stores() -> None:
+    assert resolve("s3_connector", {"bucket": "b"}) == ("s3", {"bucket": "b", "layout": "native"})
+    assert resolve("s3", {"bucket": "b"}) == ("s3", {"bucket": "b"})
+    with pytest.raises(StoreMisconfigured, match="layout of gcs_connector is native"):
+        resolve("gcs_connector", {"bucket": "b", "layout": "cas"})
+
+
+async def test_opening_a_native_directory_makes_nothing(tmp_path: Path) -> None:
+    config = {"data_dir": str(tmp_path), "layout": "native"}
+    native, blobs = open_native("local", config), open_store("local", config)
+    assert native is not None
+    name = BlobName("default", "0" * 64)
+    assert await blobs.stat(name) is None and [blob async for blob in blobs.scan()] == []
+    await blobs.delete(name)
+    assert os.listdir(tmp_path) == []
+    await native.close()
+    await blobs.close()

@@ -418,3 +418,35 @@ def test_no_increment_of_a_counter_is_lost(new_server: Callable[..., Server], fo
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(count, range(4))) == 40
     assert (folder / "count").read_text() == "40"
+
+
+def layout_of(server: Server, mount_point: str) -> str:
+    found = {each["mount_point"]: each for each in server.nexus("mounts", "list")}
+    return str(found[mount_point]["config"].get("layout", "cas"))
+
+
+def test_a_read_only_mount_of_a_store_of_ours_is_no_native_one(
+    server: Server, s3: BaseClient, store_dir: Callable[[], Path]
+) -> None:
+    first, second, root = unique("rw"), unique("ro"), store_dir()
+    server.nexus("mounts", "add", f"/{first}", "local", "--config", f"data_dir={root}")
+    s3.put_object(Bucket=first, Key="a", Body=b"1")
+    server.nexus("mounts", "add", f"/{second}", "local", "--config", f"data_dir={root}", "--readonly")
+    assert (layout_of(server, f"/{first}"), layout_of(server, f"/{second}")) == ("cas", "cas")
+    for name in (first, second):
+        server.nexus("mounts", "remove", f"/{name}")
+    server.nexus("mounts", "add", f"/{second}", "local", "--config", f"data_dir={root}", "--readonly")
+    assert layout_of(server, f"/{second}") == "cas"
+    assert keys(s3, second) == []
+
+
+def test_a_native_mount_may_be_opened_for_writing_later(server: Server, s3: BaseClient, folder: Path) -> None:
+    name = unique("later")
+    server.nexus("mounts", "add", f"/{name}", "local", "--config", f"data_dir={folder}", "--readonly")
+    assert layout_of(server, f"/{name}") == "native"
+    server.nexus("mounts", "update", f"/{name}", "--writable")
+    s3.put_object(Bucket=name, Key="new", Body=b"1")
+    assert (folder / "new").read_bytes() == b"1"
+    server.nexus("mounts", "remove", f"/{name}")
+    assert keys(s3, name) == []
+    assert (folder / "readme.txt").exists()
