@@ -30,6 +30,7 @@ from gateway.catalog.sqlite import SqliteCatalog
 from gateway.checker import Checker
 from gateway.collector import Collector, run_forever
 from gateway.content import ContentStore
+from gateway.copies import Copies
 from gateway.core import Core
 from gateway.declared_mounts import DeclaredMounts
 from gateway.encryption_keys import EncryptionKeys
@@ -159,7 +160,8 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
         cache_seconds=settings.kms_cache,
     )
     content = ContentStore(catalog, keys, threads=settings.content_threads, buffer_blocks=settings.buffer_blocks)
-    objects = Objects(catalog, names, content, keys, max_copy=settings.max_put_size)
+    objects = Objects(catalog, names, content, keys)
+    copies = Copies(catalog, names, content, objects, limit=settings.max_put_size)
     limits = Limits(
         max_parts=settings.max_parts,
         min_part=settings.min_part_size,
@@ -186,7 +188,8 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
             content=content,
             buckets=Buckets(catalog, names, settings.region, settings.default_ownership),
             objects=objects,
-            files=Files(catalog, names, content, objects),
+            copies=copies,
+            files=Files(catalog, names, content, objects, copies),
             uploads=Uploads(catalog, names, content, keys, objects, limits),
             users=Users(catalog, master_key),
             tenants=Tenants(catalog, names),

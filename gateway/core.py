@@ -11,6 +11,7 @@ from gateway.catalog.base import Catalog
 from gateway.checker import Checker, StoreStats
 from gateway.collector import Collector
 from gateway.content import ContentStore
+from gateway.copies import Copies
 from gateway.declared_mounts import DeclaredMounts
 from gateway.encryption_keys import EncryptionKeys
 from gateway.files import Files
@@ -41,6 +42,7 @@ class Core:
     content: ContentStore
     buckets: Buckets
     objects: Objects
+    copies: Copies
     files: Files
     uploads: Uploads
     users: Users

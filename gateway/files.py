@@ -17,6 +17,7 @@ from gateway.catalog.listing import Page
 from gateway.catalog.rows import FILE, file_info
 from gateway.conditions import ReadConditions, WriteConditions
 from gateway.content import ContentStore, Stored
+from gateway.copies import Copies
 from gateway.encryption import SSE_C, Encryption, Wanted, check_reader
 from gateway.errors import (
     ContentUnavailable,
@@ -41,11 +42,12 @@ LATEST = 2**62
 class Files:
     """Files over objects. Callers are authorised before they come here."""
 
-    def __init__(self, catalog: Catalog, names: Names, content: ContentStore, objects: Objects) -> None:
+    def __init__(self, catalog: Catalog, names: Names, content: ContentStore, objects: Objects, copies: Copies) -> None:
         self._catalog = catalog
         self._names = names
         self._content = content
         self._objects = objects
+        self._copies = copies
         self._hashes: dict[Content, str] = {}
         """Of contents whose hash has to be looked up; a content never changes."""
 
@@ -130,7 +132,7 @@ class Files:
             info = await self._objects.find(bucket, key)
             merged = verbs.merge_metadata(info.attributes.metadata, changes, MAX_METADATA)
             try:
-                await self._objects.copy(
+                await self._copies.copy(
                     info,
                     bucket,
                     bucket,

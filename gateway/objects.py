@@ -1,4 +1,4 @@
-"""What putting, reading, copying, deleting and listing objects mean."""
+"""What putting, reading, deleting and listing objects mean. (``gateway.copies`` copies them.)"""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from backends.base import ByteRange
-from gateway import checksums
 from gateway.acl import Acl
 from gateway.bodies import Checks, Source
 from gateway.catalog import blobs, listing, tenants, versions
@@ -21,18 +20,15 @@ from gateway.catalog.listing import Page
 from gateway.catalog.objects import NewObject, Removal, Removed
 from gateway.conditions import (
     UNCONDITIONAL,
-    ReadConditions,
     WriteConditions,
-    check_copy_source,
     check_write,
 )
 from gateway.content import ContentStore, Stored
-from gateway.encryption import CustomerKey, Encryption, Wanted
+from gateway.encryption import CustomerKey, Wanted
 from gateway.encryption_keys import Domain, EncryptionKeys
 from gateway.errors import (
     Conflict,
     ContentUnavailable,
-    EntityTooLarge,
     IsDeleteMarker,
     KeyTooLong,
     MountsChanged,
@@ -44,9 +40,8 @@ from gateway.errors import (
     VersionNotFound,
 )
 from gateway.names import Names, OpenStore, Snapshot, same_bucket
-from gateway.native import NativeObjects, Said, Target
-from gateway.storage_classes import STANDARD
-from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo, ObjectPart, Quota
+from gateway.native import NativeObjects, Said
+from gateway.types import Attributes, Bucket, Lock, ObjectInfo, ObjectPart, Quota
 from gateway.versioning import NULL, SUSPENDED, place_of, shown_id, versioning_of
 
 MAX_KEY = 1024
@@ -75,14 +70,11 @@ class Staged:
 class Objects:
     """Objects by bucket and key. Callers are authorised before they come here."""
 
-    def __init__(
-        self, catalog: Catalog, names: Names, content: ContentStore, keys: EncryptionKeys, *, max_copy: int
-    ) -> None:
+    def __init__(self, catalog: Catalog, names: Names, content: ContentStore, keys: EncryptionKeys) -> None:
         self._catalog = catalog
         self._names = names
         self._content = content
         self._keys = keys
-        self._max_copy = max_copy
         self.native = NativeObjects(names, content, keys)
 
     # -- reading
@@ -212,7 +204,7 @@ class Objects:
             wanted=wanted,
             conditions=conditions,
         )
-        return await self._name(staged.new, staged.stored, staged.snapshot)
+        return await self.name(staged.new, staged.stored, staged.snapshot)
 
     async def stage(
         self,
@@ -235,10 +227,10 @@ class Objects:
             raise NotHeld("This path is in a native store, which cannot take one object together with others.")
         store = snapshot.writable(bucket, key, attributes.storage_class)
         if conditions:
-            conditions = await self._check_early(bucket, key, conditions)
+            conditions = await self.check_early(bucket, key, conditions)
         if bucket.quota is not None:
             await self._check_room(bucket, bucket.quota, key, source.length or 0)
-        scope, domain = await self._place(store, bucket, wanted)
+        scope, domain = await self.place(store, bucket, wanted)
         stored = await self._content.store(source, store, scope, checks, domain)
         new = NewObject(
             bucket,
@@ -256,7 +248,7 @@ class Objects:
         )
         return Staged(new, stored, snapshot)
 
-    async def _place(self, store: OpenStore, bucket: Bucket, wanted: Wanted | None) -> tuple[str, Domain | None]:
+    async def place(self, store: OpenStore, bucket: Bucket, wanted: Wanted | None) -> tuple[str, Domain | None]:
         """The scope of new content, and what encrypts it. Raises KmsError."""
         scope = store.scope_for(bucket)
         wanted = wanted or self._keys.default_for(bucket)
@@ -265,7 +257,7 @@ class Objects:
         domain = await self._keys.for_writing(bucket.name, scope, wanted)
         return domain.scope(scope), domain
 
-    async def _check_early(self, bucket: Bucket, key: str, conditions: WriteConditions) -> WriteConditions:
+    async def check_early(self, bucket: Bucket, key: str, conditions: WriteConditions) -> WriteConditions:
         """Raise where conditions do not hold now; what the catalog has to check when it names the object."""
         if self.native.sources(bucket, key):
             return await self.native.conditions_beneath(bucket, key, conditions, self.find)
@@ -290,7 +282,7 @@ class Objects:
         )
         tenants.check_quota(quota, used, grown)
 
-    async def _name(self, new: NewObject, stored: Stored, snapshot: Snapshot) -> ObjectInfo:
+    async def name(self, new: NewObject, stored: Stored, snapshot: Snapshot) -> ObjectInfo:
         """Commit a stored body under its name, looking again where the world moved on meanwhile."""
         try:
             for _ in range(ATTEMPTS):
@@ -309,100 +301,6 @@ class Objects:
             await self._content.abandon(stored.store, stored.scope, stored.blocks)
             raise
 
-    async def copy(
-        self,
-        source: ObjectInfo,
-        source_bucket: Bucket,
-        bucket: Bucket,
-        key: str,
-        *,
-        owner_id: str,
-        acl: Acl | None = None,
-        attributes: Attributes | None,
-        algorithm: str | None,
-        lock: Lock | None = None,
-        wanted: Wanted | None = None,
-        source_key: CustomerKey | None = None,
-        limit: int | None = None,
-        source_conditions: ReadConditions,
-        conditions: WriteConditions = UNCONDITIONAL,
-    ) -> ObjectInfo:
-        """Copy an object; within a store and a domain of encryption no byte moves.
-
-        ``attributes`` None keeps the source's; ``source_key`` is the key of one that is encrypted with a customer's.
-        Raises EntityTooLarge for a source over the limit, else that of S3's single copy; PreconditionFailed, KmsError;
-        ObjectReplaced where the source is another, or elsewhere, by now: look again.
-        """
-        check_key(key)
-        check_copy_source(source_conditions, source.etag, source.modified_at)
-        limit = self._max_copy if limit is None else limit
-        if source.size > limit:
-            raise EntityTooLarge(source.size, limit)
-        snapshot = await self._names.current()
-        target = self.native.target(snapshot, bucket, key)
-        if target is not None:
-            said = Said(acl, lock, wanted)
-            return await self._copy_to_native(
-                source, source_bucket, target, attributes, algorithm, said, source_key, conditions, snapshot
-            )
-        attributes = source.attributes if attributes is None else attributes
-        store = snapshot.writable(bucket, key, attributes.storage_class)
-        if conditions:
-            conditions = await self._check_early(bucket, key, conditions)
-        scope, domain = await self._place(store, bucket, wanted)
-        new = NewObject(
-            bucket,
-            key,
-            source.content,
-            source.etag,
-            owner_id,
-            attributes,
-            await self._checksum_of_copy(source, source_bucket, algorithm, snapshot, source_key),
-            now_ms(),
-            conditions,
-            source.parts,
-            acl=acl,
-            lock=lock,
-            encryption=domain.encryption if domain else None,
-        )
-        if source.native is not None or (
-            source.content.size and (store.info.id, scope) != (source.content.store_id, source.content.scope)
-        ):
-            body = self.body(source, source_bucket, snapshot, ByteRange(0, source.size), source_key)
-            return await self._copy_bytes(source, source_bucket, body, new, store, scope, domain, snapshot)
-        for _ in range(ATTEMPTS):
-            try:
-                return await self._catalog.write(verbs.copy_object, new, source, snapshot.generation)
-            except MountsChanged:
-                snapshot, bucket = await still_there(self._names, new, store)
-                new = replace(new, bucket=bucket)
-        raise Overloaded("the configuration keeps changing")
-
-    async def _copy_to_native(
-        self,
-        source: ObjectInfo,
-        source_bucket: Bucket,
-        target: Target,
-        attributes: Attributes | None,
-        algorithm: str | None,
-        said: Said,
-        key: CustomerKey | None,
-        conditions: WriteConditions,
-        snapshot: Snapshot,
-    ) -> ObjectInfo:
-        """A copy into a native store: the bytes go there, unless they are there and only what is said changes."""
-        if attributes is None:  # the class that the source was placed by says nothing of this place
-            attributes = replace(source.attributes, storage_class=STANDARD)
-        if self.native.is_at(source, target):
-            self.native.check(target.bucket, attributes, said)
-            if conditions:
-                await self._check_early(target.bucket, target.key, conditions)
-            return await self.native.describe(target.bucket, source, attributes)
-        body = self.body(source, source_bucket, snapshot, ByteRange(0, source.size), key)
-        checks = Checks(algorithm=algorithm or "CRC64NVME", limit=source.size)
-        async with self.reading(source_bucket, source):
-            return await self.native.put(target, body, attributes, checks, said, conditions, self.find)
-
     def body(
         self, source: ObjectInfo, bucket: Bucket, snapshot: Snapshot, span: ByteRange, key: CustomerKey | None
     ) -> Bytes:
@@ -412,52 +310,6 @@ class Objects:
             return Bytes(self.native.read(snapshot, path, source, span), size)
         origin = snapshot.holding(source.content.store_id, path)
         return Bytes(self._content.read(origin, source.content, span, key), size)
-
-    async def _copy_bytes(
-        self,
-        source: ObjectInfo,
-        source_bucket: Bucket,
-        body: Bytes,
-        new: NewObject,
-        store: OpenStore,
-        scope: str,
-        domain: Domain | None,
-        snapshot: Snapshot,
-    ) -> ObjectInfo:
-        """A copy between stores or scopes: a real upload, which keeps the parts, and the ETag where it may."""
-        async with self.reading(source_bucket, source):
-            stored = await self._content.store(body, store, scope, Checks(limit=source.size), domain)
-        if source.native is not None:  # its ETag may be none of ours, and it has no checksum that we know
-            new = replace(new, checksum=new.checksum or stored.checksum)
-        elif not source.parts and not _hides_md5(source.encryption) and stored.md5.hex() != source.etag:
-            await self._content.abandon(stored.store, stored.scope, stored.blocks)
-            raise ContentUnavailable("the source's bytes do not match its ETag")
-        layout = None
-        if source.parts and source.content.manifest_id is not None:
-            layout = await self._catalog.scan(blobs.manifest_parts, source.content.manifest_id)
-        etag = stored.etag
-        if source.parts:
-            etag = f"{etag}-{source.parts}" if _hides_md5(new.encryption) else source.etag
-        return await self._name(replace(new, content=stored.content, etag=etag, layout=layout), stored, snapshot)
-
-    async def _checksum_of_copy(
-        self,
-        source: ObjectInfo,
-        bucket: Bucket,
-        algorithm: str | None,
-        snapshot: Snapshot,
-        key: CustomerKey | None,
-    ) -> Checksum | None:
-        """The source's checksum, or one of another algorithm, computed by reading the source."""
-        have = source.checksum
-        if algorithm is None or (have and have.algorithm == algorithm and have.type == "FULL_OBJECT"):
-            return have
-        hasher = checksums.new(algorithm)
-        if source.size:
-            async with self.reading(bucket, source):
-                async for chunk in self.body(source, bucket, snapshot, ByteRange(0, source.size), key):
-                    await self._content.run(hasher.update, chunk)
-        return Checksum(algorithm, checksums.encode(hasher.digest()))
 
     async def delete(self, bucket: Bucket, removal: Removal) -> Removed:
         """Remove a key, or a version of it.
@@ -578,10 +430,6 @@ class Bytes:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._chunks
-
-
-def _hides_md5(encryption: Encryption | None) -> bool:
-    return encryption is not None and encryption.hides_md5
 
 
 async def still_there(names: Names, new: NewObject, store: OpenStore) -> tuple[Snapshot, Bucket]:

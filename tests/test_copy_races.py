@@ -43,7 +43,7 @@ async def put(core: Core, bucket: Bucket, content: bytes) -> ObjectInfo:
 
 async def copy(core: Core, source: ObjectInfo, bucket: Bucket, goal: Bucket, **more: Any) -> ObjectInfo:
     options: dict[str, Any] = {"owner_id": "admin", "attributes": None, "algorithm": None, **more}
-    return await core.objects.copy(source, bucket, goal, "copy", source_conditions=ReadConditions(), **options)
+    return await core.copies.copy(source, bucket, goal, "copy", source_conditions=ReadConditions(), **options)
 
 
 async def test_within_a_store_what_was_replaced_is_not_copied(core: Core, bucket: Bucket) -> None:

@@ -20,6 +20,7 @@ CORE = (
     "encryption_keys",
     "sealing",
     "objects",
+    "copies",
     "uploads",
     "buckets",
     "content",

@@ -147,7 +147,7 @@ async def _copy_once(tree: Tree, found: Found, new: Place, overwrite: bool) -> O
     if found.info.attributes.tags:
         tree.permit("s3:GetObjectTagging", found.bucket, found.place.key, found.info)
     try:
-        return await tree.core.objects.copy(
+        return await tree.core.copies.copy(
             found.info,
             found.bucket,
             bucket,

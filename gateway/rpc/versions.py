@@ -106,7 +106,7 @@ async def rollback(tree: Tree, *, path: str, version: int) -> dict[str, Any]:
     place = paths.parse(path)
     found = await _version(tree, place, version)
     bucket = await tree.bucket(place, "s3:PutObject", place.key)
-    info = await tree.core.objects.copy(
+    info = await tree.core.copies.copy(
         found.info,
         bucket,
         bucket,

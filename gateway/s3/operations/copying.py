@@ -139,7 +139,7 @@ async def _copy(call: Call, members: dict[str, Any]) -> dict[str, Any]:
             "object's metadata, storage class, website redirect location or encryption attributes."
         )
     try:
-        info = await call.core.objects.copy(
+        info = await call.core.copies.copy(
             source.info,
             source.bucket,
             bucket,
