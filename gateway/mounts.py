@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from gateway.errors import BackendNotFound, BadMount, ReadOnlyMount
 from gateway.types import Mount
@@ -62,6 +63,20 @@ class MountTable:
         if mount.readonly:
             raise ReadOnlyMount(path, mount.mount_point)
         return mount
+
+
+def reasons(ranked: Sequence[Mount]) -> list[str]:
+    """Why each of the mounts that cover a path stands where it does, the winner first."""
+    if len(ranked) < 2:
+        return ["the only mount that covers the path"] * len(ranked)
+    found = [f"serves the path: {_beats(ranked[0], ranked[1])}"]
+    return found + [f"after {before.mount_point}: {_beats(before, mount)}" for before, mount in pairwise(ranked)]
+
+
+def _beats(one: Mount, other: Mount) -> str:
+    if one.priority != other.priority:
+        return f"priority {one.priority} of {one.mount_point} beats {other.priority} of {other.mount_point}"
+    return f"of the same priority, {one.mount_point} is longer than {other.mount_point}"
 
 
 def _below(mount_point: str) -> str:

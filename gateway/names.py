@@ -45,7 +45,8 @@ from gateway.generation import Generation
 from gateway.guard import DEADLINE, OK, OPEN, UNUSABLE, Guard, Health
 from gateway.guarded import GuardedNative, GuardedStore, GuardedStreams, look
 from gateway.layouts import LAYOUT, NATIVE, with_layout
-from gateway.mounts import MountTable, bucket_of, check_mount_point
+from gateway.mount_trial import Trial, try_blobs, try_native, unusable
+from gateway.mounts import MountTable, bucket_of, check_mount_point, reasons
 from gateway.public_access import configs_of_new_bucket
 from gateway.storage_classes import STANDARD, TRANSITIONS, check_class_name
 from gateway.types import Bucket, Mount, Principal, StoreInfo
@@ -485,6 +486,35 @@ class Mounts:
             raise BadMount(str(error)) from error
         return options
 
+    async def test(self, mount_point: str) -> Trial:
+        """Try the store of a mount, by a connection of its own. Raises MountNotFound."""
+        point = check_mount_point(mount_point)
+        snapshot = await self._names.current()
+        mount = next((mount for mount in snapshot.table.mounts if mount.mount_point == point), None)
+        if mount is None:
+            raise MountNotFound(point)
+        info = snapshot.stores[mount.store_id].info
+        return await self.test_store(info.backend_type, info.config, readonly=mount.readonly)
+
+    async def test_store(self, backend_type: str, settings: Mapping[str, str], *, readonly: bool) -> Trial:
+        """Try a store that need not be mounted."""
+        options = {name: value for name, value in settings.items() if name != "dedup_scope"}
+        try:
+            backend_type, options = self._factory.resolve(backend_type, options)
+            native = await asyncio.to_thread(self._factory.open_native, backend_type, options)
+            blobs = await asyncio.to_thread(self._factory.open, backend_type, options) if native is None else None
+        except StoreError as error:
+            return unusable(error)
+        try:
+            if native is not None:
+                return await try_native(native, readonly=readonly)
+            assert blobs is not None
+            return await try_blobs(blobs, readonly=readonly)
+        finally:
+            for opened in (native, blobs):
+                if opened is not None:
+                    await opened.close()
+
     def kinds(self) -> list[StoreKind]:
         """The kinds of stores there are."""
         return self._factory.kinds()
@@ -512,10 +542,15 @@ class Mounts:
         await self._catalog.write(config.remove_mount, check_mount_point(mount_point))
         self._names.forget()
 
-    async def explain(self, path: str) -> list[MountView]:
-        """The mounts that cover a path; the first serves it."""
+    async def explain(self, path: str) -> list[tuple[MountView, str]]:
+        """The mounts that cover a path, and why each stands where it does; the first serves it."""
         snapshot = await self._names.current()
-        return [self._view(mount, snapshot) for mount in snapshot.table.covering(path)]
+        mounts = snapshot.table.covering(path)
+        return [(self._view(mount, snapshot), why) for mount, why in zip(mounts, reasons(mounts), strict=True)]
+
+    async def holders(self, store_id: int) -> list[MountView]:
+        """The mounts of a store."""
+        return [view for view in await self.list() if view.store_id == store_id]
 
     async def bind_class(self, storage_class: str, mount_point: str) -> None:
         """Place what is written with a storage class, from now on, at a mount. Raises BadRequest, MountNotFound."""

@@ -23,7 +23,15 @@ REPEATABLE = frozenset(
     {
         *("read", "read_range", "read_bulk", "stat", "exists", "list", "glob", "grep", "is_directory", "get_etag"),
         *("get_metadata", "get_available_namespaces", "list_versions", "get_version", "list_mounts", "get_mount"),
-        *("has_mount", "explain_mounts", "list_saved_mounts", "list_connectors", "admin_list_users", "admin_get_user"),
+        *(
+            "has_mount",
+            "explain_mounts",
+            "locate",
+            "list_saved_mounts",
+            "list_connectors",
+            "admin_list_users",
+            "admin_get_user",
+        ),
         *(
             "admin_list_tenants",
             "admin_usage",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import BackendNotFound, BadMount, ReadOnlyMount
-from gateway.mounts import MountTable, bucket_of, check_mount_point
+from gateway.mounts import MountTable, bucket_of, check_mount_point, reasons
 from gateway.types import Mount
 
 
@@ -81,3 +81,14 @@ def test_bad_mount_points_are_refused(bad: str) -> None:
 
 def test_the_bucket_of_a_mount_point() -> None:
     assert [bucket_of(point) for point in ("/", "/a", "/a/b")] == [None, "a", "a"]
+
+
+def test_why_a_mount_wins_is_said_in_words() -> None:
+    ranked = table(("/", 0), ("/a", 0), ("/a/b", 20)).covering("/a/b/c")
+    assert reasons(ranked) == [
+        "serves the path: priority 20 of /a/b beats 0 of /a",
+        "after /a/b: priority 20 of /a/b beats 0 of /a",
+        "after /a: of the same priority, /a is longer than /",
+    ]
+    assert reasons(ranked[:1]) == ["the only mount that covers the path"]
+    assert reasons([]) == []

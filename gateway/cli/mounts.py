@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.client import USAGE, CliError, Json, Key, Url, print_json, print_table, server
+from gateway.cli.client import FAILED, USAGE, CliError, Json, Key, Url, print_json, print_table, server
+from gateway.secret_values import LARGEST, BadSecret, from_bytes, from_environment, from_file
 
 app = typer.Typer(
     help="Which store serves which paths. Needs an admin's key.", no_args_is_help=True, rich_markup_mode=None
 )
+_CONFIG = "One setting: name=value, or name=@file, name=@- (standard input), name=@env:VARIABLE for secrets."
 _COLUMNS = ("mount_point", "backend_type", "priority", "readonly", "store_id", "state", "latency_ms", "last_error")
 
 
@@ -20,7 +24,7 @@ def add(
     mount_point: Annotated[str, typer.Argument(help="The path, such as /archives.")],
     backend_type: Annotated[str, typer.Argument(help="The kind of store, such as local.")],
     settings: Annotated[str | None, typer.Argument(help="The store's configuration as JSON.")] = None,
-    config: Annotated[list[str] | None, typer.Option("--config", "-c", help="One setting: name=value.")] = None,
+    config: Annotated[list[str] | None, typer.Option("--config", "-c", help=_CONFIG)] = None,
     priority: Annotated[int, typer.Option("--priority", help="The highest wins; then the longest path.")] = 0,
     readonly: Annotated[bool, typer.Option("--readonly", help="Refuse every write below.")] = False,
     url: Url = None,
@@ -49,21 +53,38 @@ def _settings(text: str | None, pairs: list[str]) -> dict[str, Any]:
         try:
             chosen = json.loads(text)
         except ValueError:
-            raise CliError(f"the configuration is not JSON: {text}", USAGE) from None
+            raise CliError("the configuration is not JSON", USAGE) from None
         if not isinstance(chosen, dict):
             raise CliError("the configuration is not a JSON object", USAGE)
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise CliError(f"a setting is name=value: {pair}", USAGE)
-        chosen[name] = value
+            raise CliError("a setting is name=value", USAGE)
+        chosen[name] = _value(name, value)
     return chosen
+
+
+def _value(name: str, value: str) -> str:
+    """A value, or what it says where it begins with ``@``: in a file, on standard input, in the environment."""
+    if not value.startswith("@"):
+        return value
+    place = value[1:]
+    try:
+        if place.startswith("@"):
+            return place
+        if place == "-":
+            return from_bytes(sys.stdin.buffer.read(LARGEST + 1), "standard input")
+        if place.startswith("env:"):
+            return from_environment(place.removeprefix("env:"))
+        return from_file(Path(place))
+    except BadSecret as error:
+        raise CliError(f"{name}: {error}", USAGE) from None
 
 
 @app.command("update")
 def update(
     mount_point: Annotated[str, typer.Argument()],
-    config: Annotated[list[str] | None, typer.Option("--config", "-c", help="One setting: name=value.")] = None,
+    config: Annotated[list[str] | None, typer.Option("--config", "-c", help=_CONFIG)] = None,
     priority: Annotated[int | None, typer.Option("--priority")] = None,
     readonly: Annotated[bool | None, typer.Option("--readonly/--writable")] = None,
     url: Url = None,
@@ -105,14 +126,80 @@ def info(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Tell which mounts cover a path; the first serves it.
+    """Tell which mounts cover a path, why the first serves it, and where the bytes of a file there are.
 
     Example: nexus mounts info /workspace/shared/x
     """
-    found = server(url, api_key).call("explain_mounts", path=path)
+    remote = server(url, api_key)
+    found = remote.call("explain_mounts", path=path)
     if not found:
         raise CliError(f"Backend not found for path {path}")
-    _print(found, as_json)
+    placement = remote.call("locate", path=path)
+    if as_json:
+        print_json({"path": path, "mounts": found, "placement": placement})
+        return
+    for mount in found:
+        access = "read-only" if mount["readonly"] else "writable"
+        state = _cell(mount, "state")
+        print(f"{mount['mount_point']}  {mount['backend_type']}, priority {mount['priority']}, {access}, {state}")
+        print(f"    {mount['reason']}")
+        if mount.get("config"):
+            print(f"    {_config(mount)}")
+    if placement is not None:
+        print(f"{path} has {placement['size']} bytes, {_place(placement)}")
+
+
+def _place(placement: dict[str, Any]) -> str:
+    points = " and ".join(placement["mount_points"])
+    if not points:
+        return "in a store that is not mounted"
+    key = f" as {placement['key']}" if placement.get("key") else ""
+    return f"in the store mounted at {points}{key}"
+
+
+@app.command("test")
+def test(
+    mount_point: Annotated[str | None, typer.Argument(help="A mount, such as /archives.")] = None,
+    backend_type: Annotated[str | None, typer.Option("--type", help="A store that is not mounted yet.")] = None,
+    config: Annotated[list[str] | None, typer.Option("--config", "-c", help=_CONFIG)] = None,
+    readonly: Annotated[bool, typer.Option("--readonly", help="With --type: write nothing.")] = False,
+    url: Url = None,
+    api_key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Write, read, list and delete a probe in a store; tell how long each takes, what is missing, how its clock is.
+
+    Exit code 0 where all is well, 1 where something failed.
+
+    Example: nexus mounts test /archives
+    Example: nexus mounts test --type s3 -c bucket=my-archives -c secret_access_key=@key
+    """
+    if (mount_point is None) == (backend_type is None):
+        raise CliError("give a mount point, or --type and --config", USAGE)
+    if mount_point is not None and (config or readonly):
+        raise CliError("--config and --readonly go with --type", USAGE)
+    asked: dict[str, Any] = {"mount_point": mount_point}
+    if backend_type is not None:
+        asked = {"backend_type": backend_type, "backend_config": _settings(None, config or []), "readonly": readonly}
+    trial = server(url, api_key).call("test_mount", **asked)
+    if as_json:
+        print_json(trial)
+    else:
+        print_table(
+            ("step", "outcome", "ms", "message"),
+            [[step["name"], step["outcome"], step["ms"], step["message"] or None] for step in trial["steps"]],
+        )
+        print(_clock(trial["clock_skew_seconds"]))
+    if not trial["passed"]:
+        raise typer.Exit(FAILED)
+
+
+def _clock(skew: float | None) -> str:
+    if skew is None:
+        return "clock: not seen, for nothing was written"
+    if skew == 0:
+        return "clock: the store's and the server's agree, to the second"
+    return f"clock: the store's is {abs(skew)} seconds {'ahead of' if skew > 0 else 'behind'} the server's"
 
 
 @app.command("remove")

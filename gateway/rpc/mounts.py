@@ -92,8 +92,62 @@ async def has_mount(tree: Tree, *, mount_point: str) -> bool:
 
 @on_tree
 async def explain_mounts(tree: Tree, *, path: str) -> list[dict[str, Any]]:
-    """The mounts that cover a path; the first serves it. None of a path that the caller may not see."""
-    return [_shown(tree, view) for view in await tree.core.mounts.explain(path)] if await _sees(tree, path) else []
+    """The mounts that cover a path, each with the ``reason`` for its place; the first serves it.
+
+    None of a path that the caller may not see.
+    """
+    if not await _sees(tree, path):
+        return []
+    return [_shown(tree, view) | {"reason": why} for view, why in await tree.core.mounts.explain(path)]
+
+
+@on_tree
+async def locate(tree: Tree, *, path: str) -> dict[str, Any] | None:
+    """Where the bytes of a file are: the mounts of the store that holds them. Null without a file.
+
+    An admin is also told the store, and the key in it where it is a native one.
+    """
+    found = await tree.find(paths.parse(path))
+    if found is None:
+        return None
+    info = found.info
+    store_id = info.native.store_id if info.native is not None else info.content.store_id
+    holders = await tree.core.mounts.holders(store_id)
+    told = {
+        "path": path,
+        "size": info.size,
+        "storage_class": info.attributes.storage_class,
+        "mount_points": [view.mount_point for view in holders],
+    }
+    if may_administer(tree.principal):
+        told |= {
+            "store_id": store_id,
+            "backend_type": holders[0].backend_type if holders else None,
+            "key": info.native.key if info.native is not None else None,
+            "blob": info.content.digest,
+        }
+    return told
+
+
+@method
+async def test_mount(
+    core: Core,
+    principal: Principal,
+    *,
+    mount_point: str | None = None,
+    backend_type: str | None = None,
+    backend_config: dict[str, Any] | None = None,
+    readonly: bool = False,
+) -> dict[str, Any]:
+    """Write, read, list and delete a probe in the store of a mount, or in one that is not mounted."""
+    if (mount_point is None) == (backend_type is None):
+        raise BadMount("give either a mount_point or a backend_type with its backend_config")
+    if mount_point is not None:
+        trial = await core.mounts.test(mount_point)
+    else:
+        assert backend_type is not None
+        trial = await core.mounts.test_store(backend_type, _settings(backend_config), readonly=readonly)
+    return {**asdict(trial), "passed": trial.passed}
 
 
 async def _sees(tree: Tree, path: str) -> bool:
