@@ -450,3 +450,18 @@ def test_a_native_mount_may_be_opened_for_writing_later(server: Server, s3: Base
     server.nexus("mounts", "remove", f"/{name}")
     assert keys(s3, name) == []
     assert (folder / "readme.txt").exists()
+
+
+def test_no_rule_touches_what_lies_in_a_native_store(
+    new_server: Callable[..., Server], folder: Path, store_dir: Callable[[], Path]
+) -> None:
+    own = new_server()
+    s3 = own.s3()
+    own.nexus("mounts", "add", "/own", "local", "--config", f"data_dir={folder}", "--config", "layout=native")
+    rules = [{"ID": "soon", "Status": "Enabled", "Filter": {}, "Expiration": {"Days": 1}}]
+    s3.put_bucket_lifecycle_configuration(Bucket="own", LifecycleConfiguration={"Rules": rules})
+    assert "Expiration" not in s3.head_object(Bucket="own", Key="readme.txt")
+    own.nexus("lifecycle", "run", "--at", "2099-01-01T00:00:00Z")
+    assert len(keys(s3, "own")) == 5
+    refused = own.run("storage-classes", "set", "COLD", "/own")
+    assert refused.returncode != 0 and "native store" in refused.stderr

@@ -72,7 +72,7 @@ async def delete_bucket_lifecycle(call: Call, *, Bucket: str, ExpectedBucketOwne
 def expiration_member(bucket: Bucket, info: ObjectInfo) -> dict[str, str]:
     """When what a key shows will expire, and by which rule: ``x-amz-expiration``."""
     lifecycle = lifecycle_of(bucket)
-    if lifecycle is None:
+    if lifecycle is None or info.native is not None:  # no rule touches what lies in a native store
         return {}
     attributes = info.attributes
     facts = Facts(info.key, info.size, attributes.tags, attributes.storage_class, info.modified_at)
