@@ -30,8 +30,9 @@ from backends.base import (
     StoreRefused,
     StoreUnavailable,
 )
+from backends.calls import THREADS, Body
 from backends.http import PASSING, Http, HttpBody, Nothing, retry_after, starts_at
-from backends.remote import THREADS, Body, Entry, RemoteStore
+from backends.remote import Entry, RemoteStore
 from backends.settings import read_prefix, read_timeout, read_url
 
 VERSION = "2021-12-02"

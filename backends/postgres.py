@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 import psycopg
 
 from backends.base import ByteRange, StoreMisconfigured, StoreUnavailable
+from backends.calls import Body
 from backends.http import Nothing
 from backends.postgres_server import Connection, Connections, Server, read_connections, read_server
-from backends.remote import Body, Entry, RemoteStore
+from backends.remote import Entry, RemoteStore
 
 T = TypeVar("T")
 

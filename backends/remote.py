@@ -17,10 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from backends.base import (
     DEFAULT_SCOPE,
@@ -33,17 +32,10 @@ from backends.base import (
     StoreUnavailable,
     check_name,
 )
+from backends.calls import CHUNK, THREADS, Body, Calls, Stream
 from backends.retrying import Retries
 
-T = TypeVar("T")
-
-CHUNK = 512 * 1024
 PARALLEL = 4
-THREADS = 32
-"""Calls that may be under way at once; threads are made as they are needed."""
-PROBES = 4
-SLACK = 5.0
-"""What a call may take beyond its socket's timeout: to connect, to wait for a thread."""
 
 _KEY = re.compile(r"(?:tenants/(?!\.+/)([a-z0-9._-]{1,64})/)?cas/(?:[0-9a-f]{2})/(?:[0-9a-f]{2})/([0-9a-f]{64})")
 
@@ -59,19 +51,6 @@ class Entry:
     size: int
     stored_at: float
     version: str = ""
-
-
-class Body(Protocol):
-    """An object's bytes on their way here. Blocking; used by one thread at a time."""
-
-    size: int
-    """How many bytes will come."""
-
-    def read(self, amount: int) -> bytes:
-        """That many bytes, fewer at the end only. Raises StoreUnavailable when the connection breaks."""
-
-    def close(self) -> None:
-        """Let go of the connection. Harmless when repeated."""
 
 
 class Container(Protocol):
@@ -122,11 +101,7 @@ class RemoteStore:
     ) -> None:
         self._container = container
         self._prefix = prefix
-        self._timeout = timeout
-        self._retries = retries or Retries()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="remote-store")
-        # Where every thread waits for the store, a probe must not wait for a thread.
-        self._probes = ThreadPoolExecutor(PROBES, thread_name_prefix="store-probe")
+        self._calls = Calls(timeout, retries, threads)
         self.parallel = PARALLEL
 
     def _key(self, name: BlobName) -> str:
@@ -135,34 +110,14 @@ class RemoteStore:
         base = "" if scope == DEFAULT_SCOPE else f"tenants/{scope}/"
         return f"{self._prefix}{base}cas/{digest[:2]}/{digest[2:4]}/{digest}"
 
-    async def _once(self, function: Callable[..., T], *args: Any) -> T:
-        return await self.wait(self.submit(function, *args))
-
-    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
-        try:
-            return self._pool.submit(function, *args)
-        except RuntimeError:
-            raise StoreUnavailable("the store is closed") from None
-
-    async def wait(self, running: Future[T]) -> T:
-        """What a thread came to. One that takes too long is left alone and ends by its socket's timeout."""
-        try:
-            async with asyncio.timeout(self._timeout + SLACK):
-                return await asyncio.wrap_future(running)
-        except TimeoutError:
-            raise StoreUnavailable(f"the store did not answer within {self._timeout:.0f} seconds") from None
-
-    async def _call(self, function: Callable[..., T], *args: Any) -> T:
-        return await self._retries.call(lambda: self._once(function, *args))
-
     # -- the contract
 
     async def put(self, name: BlobName, content: bytes) -> None:
         key, sha256 = self._key(name), name.digest
-        if await self._call(self._container.create, key, content, sha256):
+        if await self._calls.call(self._container.create, key, content, sha256):
             return
-        if not await self._call(self._container.holds, key, content, sha256):
-            await self._call(self._container.replace, key, content, sha256)
+        if not await self._calls.call(self._container.holds, key, content, sha256):
+            await self._calls.call(self._container.replace, key, content, sha256)
 
     async def get(self, name: BlobName, span: ByteRange | None = None) -> AsyncGenerator[bytes, None]:
         key = self._key(name)
@@ -170,11 +125,12 @@ class RemoteStore:
             await self._require(name, span.stop)
             return
         at, stop = span or (0, None)
-        retrying = self._retries.start()
+        retrying = self._calls.retries.start()
         while stop is None or at < stop:
-            stream = _Stream(self)
+            stream = Stream(self._calls)
             try:
-                size = await stream.open(self._container, key, ByteRange(at, stop) if stop is not None else None)
+                span = ByteRange(at, stop) if stop is not None else None
+                size = await stream.open(self._container.open, key, span)
                 if size is None:
                     raise BlobNotFound(name)
                 if stop is None:
@@ -199,30 +155,30 @@ class RemoteStore:
             raise BlobDamaged(name, f"it has {found.size} bytes")
 
     async def stat(self, name: BlobName) -> Blob | None:
-        found = await self._call(self._container.head, self._key(name))
+        found = await self._calls.call(self._container.head, self._key(name))
         return Blob(name, found.size, found.stored_at) if found else None
 
     async def delete(self, name: BlobName) -> None:
         key = self._key(name)
 
         async def attempt() -> None:
-            found = await self._once(self._container.head, key)
+            found = await self._calls.once(self._container.head, key)
             if found is None:
                 return
             try:
-                await self._once(self._container.remove, key, found.version)
+                await self._calls.once(self._container.remove, key, found.version)
             except StoreUnavailable as error:
                 if found.version:
                     raise
                 raise StoreError(f"a removal may have happened, or happen yet: {error}") from error
 
-        await self._retries.call(attempt)
+        await self._calls.retries.call(attempt)
 
     async def scan(self) -> AsyncIterator[Blob]:
         for part in ("cas/", "tenants/"):
             token, more = "", True
             while more:
-                entries, token = await self._call(self._container.page, self._prefix + part, token)
+                entries, token = await self._calls.call(self._container.page, self._prefix + part, token)
                 for entry in entries:
                     name = self._name(entry.key)
                     if name is not None:
@@ -238,55 +194,8 @@ class RemoteStore:
         return name if self._key(name) == key else None
 
     async def probe(self) -> None:
-        try:
-            checking = self._probes.submit(self._container.check)
-        except RuntimeError:
-            raise StoreUnavailable("the store is closed") from None
-        await self.wait(checking)
+        await self._calls.probe(self._container.check)
 
     async def close(self) -> None:
-        self._probes.shutdown(wait=False, cancel_futures=True)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._calls.close()
         await asyncio.to_thread(self._container.close)
-
-
-class _Stream:
-    """One body on its way from a container to a reader, who may leave at any time."""
-
-    def __init__(self, store: RemoteStore) -> None:
-        self._store = store
-        self._body: Body | None = None
-        self._running: Future[Any] | None = None
-
-    async def open(self, container: Container, key: str, span: ByteRange | None) -> int | None:
-        """The number of bytes that come, None when there is no such object."""
-        opening = self._running = self._store.submit(container.open, key, span)
-        self._body = await self._store.wait(opening)
-        return self._body.size if self._body is not None else None
-
-    async def read(self, amount: int) -> bytes:
-        assert self._body is not None
-        self._running = self._store.submit(self._body.read, amount)
-        chunk: bytes = await self._store.wait(self._running)
-        if not chunk:
-            raise StoreUnavailable("the store broke off a body")
-        return chunk
-
-    def close(self) -> None:
-        """Let go of the connection; not under the hands of a thread that was left alone with it."""
-        body, self._body = self._body, None
-        running, self._running = self._running, None
-        if running is None or running.done():
-            if body is not None:
-                body.close()
-            return
-        if body is not None:
-            running.add_done_callback(lambda _: body.close())
-        else:
-            running.add_done_callback(_close_opened)
-
-
-def _close_opened(opening: Future[Body | None]) -> None:
-    """A body that was asked for comes when nobody wants it any more."""
-    if not opening.cancelled() and opening.exception() is None and (body := opening.result()) is not None:
-        body.close()

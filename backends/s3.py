@@ -26,7 +26,8 @@ from backends.base import (
     StoreRefused,
     StoreUnavailable,
 )
-from backends.remote import THREADS, Body, Entry, RemoteStore
+from backends.calls import THREADS, Body
+from backends.remote import Entry, RemoteStore
 from backends.settings import read_prefix, read_timeout, read_url
 
 CONNECT_SECONDS = 5.0
