@@ -161,6 +161,12 @@ BUILT_IN: dict[str, BackendType] = {
         optional={"account_url"},
         secret={"connection_string", "account_key", "sas"},
     ),
+    "webdav": _remote(
+        "webdav",
+        required={"url"},
+        optional={"user", "prefix"},
+        secret={"password", "token"},
+    ),
     "postgres": _remote(
         "postgres",
         required=set(),

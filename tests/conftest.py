@@ -43,6 +43,12 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 @pytest.fixture(scope="session")
+def webdav(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with services.webdav(tmp_path_factory.mktemp("webdav")) as config:
+        yield config
+
+
+@pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with services.postgres(tmp_path_factory.mktemp("postgres")) as config:
         yield config

@@ -21,10 +21,13 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Protocol
+from urllib.parse import unquote
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
+from lxml import etree
 
 from tests.e2e.harness import Server, free_port, keys_of
 
@@ -269,6 +272,57 @@ def fake_gcs(folder: Path, *, external: str = "", on_disk: bool = False) -> Iter
     ):
         gcs_client(url).create_bucket("blobs")
         yield {"bucket": "blobs", "endpoint": url}
+
+
+# -- WebDAV
+
+
+class WebdavKeys:
+    """Keys, seen by another client of the server."""
+
+    def __init__(self, config: dict[str, str]) -> None:
+        self._auth = (config["user"], config["password"])
+        self._url = config["url"]
+        self._prefix = config["prefix"]
+
+    def _ask(self, method: str, key: str, **options: Any) -> httpx.Response:
+        return httpx.request(method, f"{self._url}/{key}", auth=self._auth, **options)
+
+    def keys(self) -> list[str]:
+        return list(self._files(f"{self._prefix}/"))
+
+    def _files(self, folder: str) -> Iterator[str]:
+        listed = self._ask("PROPFIND", folder, headers={"Depth": "1"})
+        if listed.status_code == 404:
+            return
+        base = httpx.URL(self._url).path.rstrip("/") + "/"
+        for response in etree.fromstring(listed.content).iter("{DAV:}response"):
+            key = unquote(response.findtext("{DAV:}href") or "").removeprefix(base)
+            if response.find(".//{DAV:}collection") is None:
+                yield key
+            elif key.rstrip("/") != folder.rstrip("/") and not key.rstrip("/").endswith("/tmp"):
+                yield from self._files(key)
+
+    def put(self, key: str, content: bytes) -> None:
+        parts = key.split("/")
+        for count in range(1, len(parts)):
+            self._ask("MKCOL", "/".join(parts[:count]) + "/")
+        self._ask("PUT", key, content=content).raise_for_status()
+
+    def remove(self, key: str) -> None:
+        self._ask("DELETE", key).raise_for_status()
+
+
+@contextmanager
+def webdav(folder: Path, *options: str) -> Iterator[dict[str, str]]:
+    """rclone's WebDAV server, over a folder on this machine."""
+    (folder / "dav").mkdir()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [str(Path(sys.executable).parent / "rclone"), "serve", "webdav", str(folder / "dav")]
+    command += ["--addr", f"127.0.0.1:{port}", "--user", "nexus", "--pass", "secret", "--config", "/dev/null", *options]
+    with serving(command, url, folder / "webdav.log"):
+        yield {"url": url, "user": "nexus", "password": "secret"}
 
 
 # -- Azure

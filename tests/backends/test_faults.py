@@ -69,10 +69,17 @@ def _azure(config: dict[str, str]) -> Container:
     return AzureContainer(config)
 
 
+def _webdav(config: dict[str, str]) -> Container:
+    from backends.webdav import WebdavFolder
+
+    return WebdavFolder(config)
+
+
 CLOUDS = {
     "s3": ("moto", "endpoint_url", _s3, services.S3Keys),
     "gcs": ("fake_gcs", "endpoint", _gcs, services.GcsKeys),
     "azure": ("azurite", "account_url", _azure, services.AzureKeys),
+    "webdav": ("webdav", "url", _webdav, services.WebdavKeys),
 }
 
 

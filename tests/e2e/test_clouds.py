@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from backends.registry import find
 from tests.e2e.harness import Server, keys_of, refused, unique
 from tests.faults import Faults, proxy
-from tests.services import AzureKeys, GcsKeys, Keys, PostgresKeys, S3Keys
+from tests.services import AzureKeys, GcsKeys, Keys, PostgresKeys, S3Keys, WebdavKeys
 
 MIB = 1024 * 1024
 BLOCKS = range(0, 24 * MIB, 8 * MIB)
@@ -29,6 +29,7 @@ SERVICES: dict[str, tuple[str, Callable[[dict[str, str]], Keys], str, str, str]]
     "gcs": ("fake_gcs", GcsKeys, "prefix", "bucket", NO_BUCKET),
     "azure": ("azurite", AzureKeys, "prefix", "container", "there is no container 'nonesuch'"),
     "postgres": ("postgres", PostgresKeys, "schema", "dbname", 'database "nonesuch" does not exist'),
+    "webdav": ("webdav", WebdavKeys, "prefix", "url", "url must be like https://host or http://host:port"),
 }
 """Who serves it, how it is looked into, the setting that gives a store its own place, the one that names what must
 exist, and what is said when it does not."""
