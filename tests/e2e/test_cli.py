@@ -117,7 +117,9 @@ def test_users_and_their_keys(server: Server) -> None:
     assert name in server.run("admin", "list-users").stdout
     (listed,) = server.nexus("admin", "list-keys", "--user", name)
     assert listed["key_id"] == key.access_key and key.secret_key not in json.dumps(listed)
-    assert server.run("mounts", "list", key=key).returncode == 1, "not an admin"
+    assert server.run("stats", key=key).returncode == 1, "not an admin"
+    seen = server.run("mounts", "list", key=key)
+    assert seen.returncode == 0 and str(server.data_dir) not in seen.stdout, "mounts, but not their configurations"
     server.s3(key).list_buckets()
     (known,) = server.nexus("admin", "get-user", name)["keys"]
     assert known["name"] == "laptop" and "laptop" in server.run("admin", "get-user", "--user-id", name).stdout
