@@ -22,8 +22,9 @@ import urllib3
 from lxml import etree
 
 from backends.base import ByteRange, StoreError, StoreFull, StoreMisconfigured, StoreRefused, StoreUnavailable
+from backends.calls import THREADS, Body
 from backends.http import PASSING, Http, HttpBody, Nothing, retry_after, starts_at
-from backends.remote import THREADS, Body, Entry, RemoteStore
+from backends.remote import Entry, RemoteStore
 from backends.settings import read_prefix, read_timeout, read_url
 
 DAV = "{DAV:}"
