@@ -17,7 +17,7 @@ from backends.base import (
     StoreRefused,
     StoreUnavailable,
 )
-from gateway.catalog import audit, blobs, encryption
+from gateway.catalog import audit, blobs, encryption, tenants
 from gateway.catalog.base import Busy, Catalog, exclusively
 from gateway.collector import PATIENCE_SECONDS, RIGHT
 from gateway.errors import ContentUnavailable, Overloaded
@@ -25,6 +25,8 @@ from gateway.names import Names, OpenStore
 
 BATCH = 500
 MAX_FINDINGS = 10_000
+USAGE = "usage"
+"""What is kept of a tenant's usage is not what its rows add up to: quotas are off, nothing is lost."""
 MAX_PATHS = 10
 LOOKING = 16
 TROUBLE = (StoreUnavailable, StoreMisconfigured, StoreRefused)
@@ -58,7 +60,7 @@ class FsckReport:
     def exit_code(self) -> int:
         """0 clean, 1 orphans only, 2 something missing, damaged or out of reach."""
         kinds = {finding.kind for finding in self.findings}
-        return 2 if kinds - {"orphan"} else 1 if kinds else 0
+        return 2 if kinds - {"orphan", USAGE} else 1 if kinds else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,9 @@ class Checker:
         report = FsckReport()
         report.objects = await self._catalog.scan(audit.count_objects)
         report.unmounted = await self._catalog.scan(audit.count_unmounted)
+        for drift in await self._catalog.scan(tenants.count_usage, mend=False):
+            told = f"the tenant {drift.tenant} uses {drift.counted.total_bytes} bytes, not {drift.kept.total_bytes};"
+            report.findings.append(Finding(USAGE, 0, "", "", f"{told} nexus admin usage --recount corrects it", []))
         snapshot = await self._names.current()
         for store_id, scope, digest in await self._catalog.scan(audit.objects_without_blobs, MAX_FINDINGS):
             await self._add(report, "missing", store_id, BlobName(scope, digest.hex()), "no blob is recorded")

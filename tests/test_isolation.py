@@ -14,6 +14,7 @@ from gateway.rpc import tree
 async def test_a_tenant_learns_and_changes_nothing_of_anothers(tmp_path: Path) -> None:
     report = await run(tmp_path, sequences=150, seed=7)
     assert [str(found) for found in report.found] == []
+    assert report.drifts == []  # what tenants use was counted along
     assert report.sequences == 150 and report.allowed > 100 and report.operations > 100
 
 

@@ -36,13 +36,13 @@ def main() -> int:
                 progress=progress,
             )
         )
-    for found in report.found:
+    for found in (*report.found, *report.drifts):
         print(found)
     print(
         f"{report.sequences} sequences, {report.calls} calls to each world ({report.operations} kinds, {report.allowed}"
         f" allowed), {len(report.found)} findings, {time.monotonic() - began:.0f} s, seed {options.seed}"
     )
-    return 1 if report.found else 0
+    return 1 if report.found or report.drifts else 0
 
 
 sys.exit(main())

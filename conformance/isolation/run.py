@@ -39,6 +39,8 @@ class Report:
     allowed: int = 0
     kinds: set[str] = field(default_factory=set)
     found: list[Found] = field(default_factory=list)
+    drifts: list[str] = field(default_factory=list)
+    """Tenants whose usage, after all this, is not what the catalog's rows add up to."""
 
     @property
     def operations(self) -> int:
@@ -70,6 +72,8 @@ async def run(
                     return report
             report.sequences += 1
             progress(report.sequences, report.found)
+        for world in (full, bare):
+            report.drifts += map(str, await world.core.tenants.recount(mend=False))
     return report
 
 

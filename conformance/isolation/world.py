@@ -24,7 +24,7 @@ from gateway.types import Quota
 SECRET = "zqsecretz"
 """In everything of the other tenant's that alpha never names."""
 OWN = ("a-one", "a-two", "a-acl")
-FOREIGN = ("b-secret", "b-versions")
+FOREIGN = ("b-secret", "b-versions", "b-acl")
 KNOWN_CONTENT = b"the same words in both tenants, " * 40
 PEOPLE = {"ann": {}, "amy": {}, "reader": {"readonly": True}, "confined": {"prefixes": ("/a-one/dir",)}}
 """Alpha's: who owns the buckets, who owns all by a role, and keys that narrow."""
@@ -257,7 +257,7 @@ async def _little(world: World) -> None:
     await world.core.tenants.create("gamma", Quota(5_000, None), None)
     await world.user("gwen", "gamma")
     for name in FOREIGN:
-        await _done(world, "gwen", Request("PUT", f"/{name}"))
+        await _done(world, "gwen", Request("PUT", f"/{name}", headers=_ownership(name)))
 
 
 async def _secrets(world: World) -> None:
@@ -270,7 +270,7 @@ async def _secrets(world: World) -> None:
     await core.groups.add("b-team", "bea")
     await core.groups.create(f"{SECRET}-team", "beta")
     for name in (*FOREIGN, f"{SECRET}-bucket"):
-        await _done(world, "bob", Request("PUT", f"/{name}"))
+        await _done(world, "bob", Request("PUT", f"/{name}", headers=_ownership(name)))
     principal = await core.keyring.bearer(world.keys["root"].api_key)
     assert principal is not None
     point, data_dir = f"/b-secret/{SECRET}-mount", str(world.folder / f"{SECRET}-store")
@@ -303,6 +303,11 @@ async def _secrets(world: World) -> None:
     }
     world.secrets -= set(world.known["upload"])
     world.given.clear()  # what was given out so far was not given to alpha
+
+
+def _ownership(bucket: str) -> dict[str, str]:
+    """ACLs are in force in the same buckets in both worlds: a visitor without a key can tell that they may be."""
+    return {"x-amz-object-ownership": "ObjectWriter"} if bucket.endswith("-acl") else {}
 
 
 async def _done(world: World, who: str, request: Request) -> Answer:

@@ -86,7 +86,8 @@ def fsck(
 ) -> None:
     """Compare the catalog with the stores, both ways.
 
-    Exit code 0: clean. 1: only orphans, which are harmless. 2: something is missing or damaged.
+    Exit code 0: clean. 1: only orphans, which are harmless, or usage that was counted wrongly. 2: something is missing
+    or damaged.
 
     Example: nexus fsck --rehash
     """

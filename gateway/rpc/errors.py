@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gateway import errors as domain
@@ -87,7 +88,7 @@ def to_rpc_error(error: Exception) -> RpcError:
     if not isinstance(error, domain.GatewayError):
         return RpcError(INTERNAL, "internal error")
     if isinstance(error, domain.TooManyRequests):
-        return RpcError(VALIDATION, str(error), {"retry_after": round(error.seconds, 3)})
+        return RpcError(UNAVAILABLE, str(error), {"reason": "rate", "retry_after": max(1, math.ceil(error.seconds))})
     message = str(error) or _UNTOLD.get(type(error), type(error).__name__)
     code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), INTERNAL)
     if isinstance(error, domain.StoreUnreachable):

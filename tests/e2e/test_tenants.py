@@ -344,3 +344,43 @@ def test_too_many_requests_are_asked_to_wait(small: Small) -> None:
             nx.exists("/")
     small.limit("--rate", "none")
     small.s3.list_buckets()
+
+
+def test_who_may_delete_nothing_is_not_told_whose_it_is(acme: Acme, bucket: str) -> None:
+    """Found by ``conformance.isolation``: the answer to a batch told whether the owner was the expected one."""
+    batch = {"Objects": [{"Key": "d.txt"}]}
+    bob = acme.s3("bob")
+    for owner in (acme.tenant, "somebody-else"):
+        answer = bob.delete_objects(Bucket=bucket, Delete=batch, ExpectedBucketOwner=owner)
+        assert [error["Code"] for error in answer["Errors"]] == ["AccessDenied"]
+    with refused("AccessDenied", 403):
+        acme.s3("olga").delete_objects(Bucket=bucket, Delete=batch, ExpectedBucketOwner="somebody-else")
+    assert "d.txt" in keys_of(acme.s3("olga"), bucket)
+
+
+def test_whether_another_has_versions_is_not_told(acme: Acme, bucket: str) -> None:
+    """Found by ``conformance.isolation``: a version's id was refused in another way where no versions are kept."""
+    olga, bob = acme.s3("olga"), acme.s3("bob")
+    own = unique("bob")
+    bob.create_bucket(Bucket=own)
+    bob.put_bucket_versioning(Bucket=own, VersioningConfiguration={"Status": "Enabled"})
+    version = bob.put_object(Bucket=own, Key="k", Body=b"x")["VersionId"]
+    for _ in range(2):
+        with refused("AccessDenied", 403):
+            bob.get_object(Bucket=bucket, Key="d.txt", VersionId=version)
+        olga.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+
+def test_a_policy_tells_nothing_of_other_tenants_users(acme: Acme, bucket: str) -> None:
+    olga = acme.s3("olga")
+
+    def allow(user: str) -> str:
+        statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{user}"}, "Action": "s3:GetObject"}
+        statement["Resource"] = f"arn:aws:s3:::{bucket}/*"
+        return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+    other = f"other-{acme.tenant.removeprefix('acme-')}"
+    for user in (f"{other}:user/{acme.names['bob']}", f"{other}:user/nobody", "no-tenant:user/nobody"):
+        olga.put_bucket_policy(Bucket=bucket, Policy=allow(user))
+    with refused("MalformedPolicy", 400):
+        olga.put_bucket_policy(Bucket=bucket, Policy=allow(f"{acme.tenant}:user/nobody"))

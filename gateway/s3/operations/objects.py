@@ -10,10 +10,11 @@ from backends.base import ByteRange
 from gateway.catalog.objects import Removal, Removed
 from gateway.conditions import WriteConditions, check_read
 from gateway.encryption import CustomerKey
-from gateway.errors import GatewayError, ObjectReplaced, Overloaded, RangeNotSatisfiable
+from gateway.errors import GatewayError, NotAllowed, ObjectReplaced, Overloaded, RangeNotSatisfiable
 from gateway.ranges import parse_range, resolve_range
 from gateway.s3.call import Call
 from gateway.s3.errors import (
+    AccessDenied,
     InvalidArgument,
     InvalidPart,
     InvalidRequest,
@@ -39,7 +40,7 @@ from gateway.s3.operations.encrypting import encryption_members, reader_key, wan
 from gateway.s3.operations.grants import OBJECT_GRANTS, new_object_access
 from gateway.s3.operations.lifecycle import expiration_member
 from gateway.s3.operations.locking import new_object_lock
-from gateway.s3.operations.opening import expect_owner, open_bucket, open_for, open_object, permit
+from gateway.s3.operations.opening import expect_owner, open_bucket, open_for, open_object, permit, version_action
 from gateway.s3.operations.registry import operation
 from gateway.types import Bucket, Checksum, ObjectInfo
 from gateway.versioning import shown_id, versioning_of
@@ -324,10 +325,12 @@ async def delete_objects(
 ) -> dict[str, Any]:
     """Remove up to 1,000 keys or versions; each succeeds or fails on its own."""
     bucket = await call.core.buckets.find(Bucket)
-    await expect_owner(call, bucket, ExpectedBucketOwner)
     wanted = Delete.get("Objects") or []
     if not wanted or len(wanted) > MAX_DELETES or any(not item.get("Key") for item in wanted):
         raise MalformedXML
+    if ExpectedBucketOwner is not None and any(_may_delete(call, bucket, item) for item in wanted):
+        # Whoever may delete nothing there is not told whose it is.
+        await expect_owner(call, bucket, ExpectedBucketOwner)
     outcomes = await asyncio.gather(
         *(_delete_one(call, bucket, item, bool(BypassGovernanceRetention)) for item in wanted)
     )
@@ -350,6 +353,15 @@ def _note_removal(call: Call, bucket: Bucket, item: dict[str, Any], status: int,
         call.note(bucket, "BATCH.DELETE.OBJECT", item["Key"], status, error, version_id=item.get("VersionId"))
 
 
+def _may_delete(call: Call, bucket: Bucket, item: dict[str, Any]) -> bool:
+    version = item.get("VersionId")
+    try:
+        open_for(call, version_action("s3:DeleteObject", version), bucket, item["Key"], version_id=version)
+    except (NotAllowed, AccessDenied):
+        return False
+    return True
+
+
 async def _delete_one(call: Call, bucket: Bucket, item: dict[str, Any], bypass: bool) -> Removed | S3Error:
     conditions = WriteConditions(
         if_match=item.get("ETag"),
@@ -358,8 +370,7 @@ async def _delete_one(call: Call, bucket: Bucket, item: dict[str, Any], bypass: 
     )
     key, version = item["Key"], item.get("VersionId")
     try:
-        action = "s3:DeleteObject" if version is None else "s3:DeleteObjectVersion"
-        open_for(call, action, bucket, key, version_id=version)
+        open_for(call, version_action("s3:DeleteObject", version), bucket, key, version_id=version)
         if bypass:
             permit(call, "s3:BypassGovernanceRetention", bucket, key)
         if version not in (None, "null") and versioning_of(bucket) is None:
