@@ -8,6 +8,7 @@ bytes. This is why every method is idempotent and why a put may be repeated.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -211,3 +212,19 @@ class Probing(Protocol):
 async def read_all(store: BlobStore, name: BlobName) -> bytes:
     """The whole blob in memory; for blobs known to be small."""
     return b"".join([chunk async for chunk in store.get(name)])
+
+
+_METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")))
+"""Where clouds tell machines about themselves, besides link-local addresses."""
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def is_forbidden(address: str) -> bool:
+    """Whether no store is to be looked for at an IP address: where a cloud hands a machine its credentials."""
+    found: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.split("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour
+        if inner is None and found in _NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        found = inner or found
+    return found.is_link_local or found in _METADATA

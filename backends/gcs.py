@@ -255,9 +255,16 @@ def _read(path: str) -> Any:
             return service_account.Credentials.from_service_account_info(told, scopes=[SCOPE])  # type: ignore[no-untyped-call]
         if kind == "authorized_user":
             return oauth2.Credentials.from_authorized_user_info(told, scopes=[SCOPE])  # type: ignore[no-untyped-call]
-        raise ValueError(f"{kind} is neither service_account nor authorized_user")
-    except (google.auth.exceptions.GoogleAuthError, OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreMisconfigured(f"credentials_path is not a usable file of Google credentials: {error}") from error
+    except OSError as error:
+        raise StoreMisconfigured(
+            f"credentials_path is not a usable file of Google credentials: {path}: {error.strerror}"
+        ) from error
+    except (google.auth.exceptions.GoogleAuthError, ValueError, KeyError, TypeError):
+        pass  # what is told of it must not be of what else may stand in a file of that name
+    raise StoreMisconfigured(
+        f"credentials_path is not a usable file of Google credentials: {path} has no key of a service account or of an"
+        " authorized user"
+    )
 
 
 def _checksum(content: bytes) -> str:

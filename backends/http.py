@@ -12,6 +12,7 @@ import urllib3
 from urllib3 import exceptions
 
 from backends.base import StoreMisconfigured, StoreUnavailable
+from backends.pinned import POOLS
 
 CONNECT_SECONDS = 5.0
 MAX_PAUSE = 30.0
@@ -31,6 +32,7 @@ class Http:
             self.pool: urllib3.PoolManager = urllib3.ProxyManager(proxy, maxsize=connections, retries=False)
         else:
             self.pool = urllib3.PoolManager(maxsize=connections, retries=False)
+            self.pool.pool_classes_by_scheme = POOLS
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: Sequence[bytes] = ()

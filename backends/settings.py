@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from backends.base import StoreMisconfigured
+from backends.base import StoreMisconfigured, is_forbidden
 
 TIMEOUT = 60.0
 """Seconds of silence after which a request is given up; a block must be through by then, over a slow line too."""
@@ -59,5 +59,4 @@ def _is_link_local(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_link_local
+    return is_forbidden(str(address))

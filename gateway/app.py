@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from backends.base import StoreMisconfigured
+from backends.base import BlobStore, StoreMisconfigured
 from backends.native import NativeStore
 from backends.registry import CONNECTORS, LAYOUT, has_native, open_native, open_store, resolve
 from backends.registry import identity as store_identity
@@ -60,6 +60,7 @@ from gateway.s3.hosts import Domains
 from gateway.s3.server_log import keep_lifecycle
 from gateway.saved_mounts import SavedMounts
 from gateway.settings import Settings
+from gateway.store_policy import StorePolicy
 from gateway.tenants import Tenants
 from gateway.uploads import Limits, Uploads
 
@@ -82,15 +83,23 @@ def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
     def seal(config: Mapping[str, str]) -> bytes:
         return master_key.seal(json.dumps(dict(config), sort_keys=True).encode(), STORE_CONTEXT)
 
+    policy = StorePolicy(settings.data_dir, settings.store_hosts, settings.credentials_dir)
+
+    def open_blobs(backend_type: str, config: Mapping[str, str]) -> BlobStore:
+        policy.check_open(config)
+        return open_store(backend_type, config, defaults=defaults)
+
     def open_keys(backend_type: str, config: Mapping[str, str]) -> NativeStore | None:
+        policy.check_open(config)
         native = open_native(backend_type, config, defaults=defaults)
         if native is not None and "data_dir" in config and _overlap(config["data_dir"], settings.data_dir):
             raise StoreMisconfigured("the server's own directory, which has its keys in it, is not served as it stands")
         return native
 
     return StoreFactory(
-        open=lambda backend_type, config: open_store(backend_type, config, defaults=defaults),
+        open=open_blobs,
         open_native=open_keys,
+        check_new=policy.check_new,
         resolve=resolve,
         has_native=has_native,
         identity=store_identity,

@@ -168,7 +168,7 @@ class DeclaredMounts:
 
         async def attempt(change: Change) -> str | None:
             try:
-                await self._mounts.try_store(change.backend_type, change.options, change.mount_point)
+                await self._mounts.try_store(change.backend_type, change.options)
             except (StoreError, BadMount) as error:
                 assert change.wanted is not None
                 return f"{change.wanted.where}: {error}"

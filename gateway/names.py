@@ -251,6 +251,8 @@ class StoreFactory:
     """A type and configuration as they are kept, of those that people may say."""
     has_native: Callable[[str], bool]
     """Whether stores of a type have the layout ``native``."""
+    check_new: Callable[[str, Mapping[str, str], list[tuple[str, Mapping[str, str]]]], None]
+    """Raises StoreError for a store that must not be mounted beside others, of which it is told. Blocks."""
     is_here: Callable[[str], bool]
     """Whether stores of a type are on this machine, so that they are not out of order by themselves."""
     is_near: Callable[[GroupedWrites], bool]
@@ -436,7 +438,7 @@ class Mounts:
             snapshot = await self._names.current()
             backend_type, options = await with_layout(self._factory, snapshot, backend_type, options, readonly)
             identity = await asyncio.to_thread(self._factory.identity, backend_type, options)
-            await self.try_store(backend_type, options, mount_point)
+            await self.try_store(backend_type, options)
         except StoreError as error:
             raise BadMount(str(error)) from error
         now = time.time_ns() // 1_000_000
@@ -469,19 +471,19 @@ class Mounts:
         sealed = None
         if settings:
             info = snapshot.stores[mount.store_id].info
-            sealed = self._factory.seal(await self._same_store(info, {**info.config, **settings}, point))
+            sealed = self._factory.seal(await self._same_store(info, {**info.config, **settings}))
         await self._catalog.write(config.update_mount, mount, priority, readonly, sealed)
         self._names.forget()
         snapshot = await self._names.current()
         return self._view(next(each for each in snapshot.table.mounts if each.mount_point == point), snapshot)
 
-    async def _same_store(self, info: StoreInfo, options: dict[str, str], point: str) -> dict[str, str]:
+    async def _same_store(self, info: StoreInfo, options: dict[str, str]) -> dict[str, str]:
         """New settings of a store, once they open it and no other. Raises BadMount."""
         try:
             before = await asyncio.to_thread(self._factory.identity, info.backend_type, info.config)
             if await asyncio.to_thread(self._factory.identity, info.backend_type, options) != before:
                 raise BadMount("these settings mean another store: add a mount for it")
-            await self.try_store(info.backend_type, options, point)
+            await self.try_store(info.backend_type, options)
         except StoreError as error:
             raise BadMount(str(error)) from error
         return options
@@ -501,6 +503,7 @@ class Mounts:
         options = {name: value for name, value in settings.items() if name != "dedup_scope"}
         try:
             backend_type, options = self._factory.resolve(backend_type, options)
+            await self._check(backend_type, options)
             native = await asyncio.to_thread(self._factory.open_native, backend_type, options)
             blobs = await asyncio.to_thread(self._factory.open, backend_type, options) if native is None else None
         except StoreError as error:
@@ -519,8 +522,9 @@ class Mounts:
         """The kinds of stores there are."""
         return self._factory.kinds()
 
-    async def try_store(self, backend_type: str, options: Mapping[str, str], mount_point: str) -> None:
+    async def try_store(self, backend_type: str, options: Mapping[str, str]) -> None:
         """Open a store before it is recorded, so that a wrong configuration is refused here and now."""
+        await self._check(backend_type, options)
         trial: NativeStore | BlobStore | None
         trial = await asyncio.to_thread(self._factory.open_native, backend_type, options)
         if trial is None:
@@ -530,6 +534,11 @@ class Mounts:
                 await trial.probe()
         finally:
             await trial.close()
+
+    async def _check(self, backend_type: str, options: Mapping[str, str]) -> None:
+        stores = (await self._names.current()).stores.values()
+        others: list[tuple[str, Mapping[str, str]]] = [(each.info.backend_type, each.info.config) for each in stores]
+        await asyncio.to_thread(self._factory.check_new, backend_type, options, others)
 
     def new_bucket(self, name: str, owner: Principal, now: int) -> Bucket:
         """The bucket that a mount makes where it is missing."""

@@ -77,6 +77,11 @@ class Settings(BaseSettings):
     max_head_size: int = Field(64 * 1024, ge=8192)
     """Largest line and headers of a request."""
 
+    store_hosts: tuple[str, ...] = ()
+    """Names, patterns, addresses and networks that stores may be configured to be at; none: anywhere."""
+    credentials_dir: Path | None = None
+    """The one folder that files of credentials may be in; unset: anywhere."""
+
     rpc_max_body: int = Field(256 * MIB, ge=1024 * 1024)
     """Largest body of one RPC call, and most bytes of such bodies in the memory of a worker."""
 
