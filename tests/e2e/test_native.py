@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
+import random
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,11 +36,16 @@ def folder(store_dir: Callable[[], Path]) -> Path:
 
 
 @pytest.fixture
-def mounted(server: Server, folder: Path) -> str:
+def mounted(rpc: Rpc, folder: Path) -> str:
     """A bucket that is that directory, for writing too."""
     name = unique("native")
-    server.nexus("mounts", "add", f"/{name}", "local", "--config", f"data_dir={folder}", "--config", "layout=native")
+    mount(rpc, f"/{name}", folder)
     return name
+
+
+def mount(rpc: Rpc, mount_point: str, folder: Path, **options: Any) -> None:
+    config = {"data_dir": str(folder), "layout": "native"}
+    rpc("add_mount", mount_point=mount_point, backend_type="local", backend_config=config, **options)
 
 
 def keys(s3: BaseClient, bucket: str, **options: Any) -> list[str]:
@@ -226,13 +233,11 @@ def test_copies_go_into_and_out_of_a_directory(s3: BaseClient, mounted: str, buc
 
 
 def test_a_directory_within_a_bucket_shows_among_its_objects(
-    server: Server, s3: BaseClient, bucket: str, folder: Path
+    rpc: Rpc, s3: BaseClient, bucket: str, folder: Path
 ) -> None:
     for key in ("a", "files/data/b.csv", "files/mine", "z"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"before")
-    server.nexus(
-        "mounts", "add", f"/{bucket}/files", "local", "--config", f"data_dir={folder}", "--config", "layout=native"
-    )
+    mount(rpc, f"/{bucket}/files", folder)
     everything = [
         "a", "files/data.old", "files/data/2024/a.csv", "files/data/b.csv", "files/empty/", "files/mine",
         "files/readme.txt", "z",
@@ -343,12 +348,9 @@ def test_what_tags_and_locks_would_say_is_refused(s3: BaseClient, mounted: str) 
     assert [grant["Permission"] for grant in grants] == ["FULL_CONTROL"]
 
 
-def test_a_mount_beneath_shows_through_and_is_not_written(
-    server: Server, s3: BaseClient, bucket: str, folder: Path
-) -> None:
+def test_a_mount_beneath_shows_through_and_is_not_written(rpc: Rpc, s3: BaseClient, bucket: str, folder: Path) -> None:
     """The bucket itself is a directory of low rank; what is written goes where it is routed."""
-    low = ["--config", f"data_dir={folder}", "--config", "layout=native", "--priority", "-1", "--readonly"]
-    server.nexus("mounts", "add", f"/{bucket}", "local", *low)
+    mount(rpc, f"/{bucket}", folder, priority=-1, readonly=True)
     assert s3.get_object(Bucket=bucket, Key="readme.txt")["Body"].read() == b"hello"
     with pytest.raises(ClientError) as refused:
         s3.put_object(Bucket=bucket, Key="readme.txt", Body=b"1", IfNoneMatch="*")
@@ -465,3 +467,78 @@ def test_no_rule_touches_what_lies_in_a_native_store(
     assert len(keys(s3, "own")) == 5
     refused = own.run("storage-classes", "set", "COLD", "/own")
     assert refused.returncode != 0 and "native store" in refused.stderr
+
+
+def test_overlying_mounts_are_one_name_space(
+    rpc: Rpc, s3: BaseClient, bucket: str, store_dir: Callable[[], Path]
+) -> None:
+    """Random changes over a catalog, a directory above it and one beneath, held against what they should make."""
+    rng = random.Random(1)
+    above, beneath = store_dir(), store_dir()
+    names = ["a", "d/a", "d/b", "x/a", "x/d/a", "x/d/b", "z"]
+    catalog: dict[str, bytes] = {}
+    top: dict[str, bytes] = {}
+    low: dict[str, bytes] = {}
+    for key in names[1::2]:
+        catalog[key] = b"catalog"
+        s3.put_object(Bucket=bucket, Key=key, Body=catalog[key])
+    for key in names[::2]:
+        low[key] = b"beneath"
+        (beneath / key).parent.mkdir(parents=True, exist_ok=True)
+        (beneath / key).write_bytes(low[key])
+    mount(rpc, f"/{bucket}/x", above)
+    mount(rpc, f"/{bucket}", beneath, priority=-1)
+
+    def shown(key: str) -> bytes | None:
+        return next((source[key] for source in (top, catalog, low) if key in source), None)
+
+    for turn in range(30):
+        key = rng.choice(names)
+        if rng.random() < 0.6:
+            (top if key.startswith("x/") else catalog)[key] = body = b"%d" % turn
+            s3.put_object(Bucket=bucket, Key=key, Body=body)
+        else:
+            for source in (top, catalog, low):
+                source.pop(key, None)
+            s3.delete_object(Bucket=bucket, Key=key)
+        for each in (key, rng.choice(names)):
+            try:
+                found: bytes | None = s3.get_object(Bucket=bucket, Key=each)["Body"].read()
+            except s3.exceptions.NoSuchKey:
+                found = None
+            assert found == shown(each), each
+        if turn % 5 == 0:
+            present = [name for name in names if shown(name) is not None]
+            assert keys(s3, bucket, PaginationConfig={"PageSize": rng.randint(1, 6)}) == present
+            rolled = {name.partition("/")[0] + "/" if "/" in name else name for name in present}
+            assert set(keys(s3, bucket, Delimiter="/", PaginationConfig={"PageSize": 2})) == rolled
+
+
+def test_a_write_whose_mount_goes_meanwhile_is_refused(
+    server: Server, s3: BaseClient, mounted: str, folder: Path
+) -> None:
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": mounted, "Key": "late"})
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection.putrequest("PUT", url.removeprefix(server.url))
+    connection.putheader("Content-Length", str(2 * MIB))
+    connection.endheaders()
+    connection.send(b"1" * MIB)
+    server.nexus("mounts", "remove", f"/{mounted}")
+    connection.send(b"2" * MIB)
+    answer = connection.getresponse()
+    assert answer.status == 409, answer.read()
+    connection.close()
+    assert not (folder / "late").exists()
+    assert not list((folder / ".nexus" / "drafts").iterdir())
+
+
+def test_a_connection_that_breaks_leaves_nothing(server: Server, s3: BaseClient, mounted: str, folder: Path) -> None:
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": mounted, "Key": "readme.txt"})
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection.putrequest("PUT", url.removeprefix(server.url))
+    connection.putheader("Content-Length", str(2 * MIB))
+    connection.endheaders()
+    connection.send(b"1" * MIB)
+    connection.close()
+    s3.put_object(Bucket=mounted, Key="after", Body=b"1")
+    assert s3.get_object(Bucket=mounted, Key="readme.txt")["Body"].read() == b"hello"
