@@ -29,6 +29,7 @@ from backends.native import NativeStore
 from gateway.acl import ENFORCED
 from gateway.catalog import config
 from gateway.catalog.base import Catalog
+from gateway.catalog.placement import Held, held_by
 from gateway.errors import (
     BackendNotFound,
     BadMount,
@@ -210,6 +211,21 @@ class MountView:
     """Of the last probe that was answered."""
     managed_by: str | None = None
     """The file that declares it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depending:
+    """What depends on a mount. Nothing in its store does, where others mount that as well."""
+
+    mount_point: str
+    native: bool
+    """Whether its store's own keys are shown as long as it is mounted, which are not counted."""
+    also_mounted_at: list[str]
+    storage_classes: list[str]
+    objects: int
+    versions: int
+    parts: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -550,6 +566,19 @@ class Mounts:
         """Forget a mount; what its store holds stays. Raises MountNotFound."""
         await self._catalog.write(config.remove_mount, check_mount_point(mount_point))
         self._names.forget()
+
+    async def depending(self, mount_point: str) -> Depending:
+        """What cannot be reached any more once a mount is removed. Raises MountNotFound."""
+        point = check_mount_point(mount_point)
+        snapshot = await self._names.current()
+        mount = next((mount for mount in snapshot.table.mounts if mount.mount_point == point), None)
+        if mount is None:
+            raise MountNotFound(point)
+        others = [each for each in snapshot.table.mounts if each.store_id == mount.store_id and each is not mount]
+        held = Held(0, 0, 0, 0) if others else await self._catalog.scan(held_by, mount.store_id)
+        classes = [name for name, bound in snapshot.classes.items() if bound == point]
+        points = [each.mount_point for each in others]
+        return Depending(point, snapshot.stores[mount.store_id].is_native, points, classes, *held)
 
     async def explain(self, path: str) -> list[tuple[MountView, str]]:
         """The mounts that cover a path, and why each stands where it does; the first serves it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from gateway.catalog import rows
 from gateway.catalog.base import Program
@@ -88,3 +89,28 @@ def _look_again(mandate: Mandate, info: ObjectInfo, target: str, replaced: bool)
         if due is not None and due.storage_class == target:
             return due
     raise Conflict("the version changed before it was moved")
+
+
+class Held(NamedTuple):
+    """What names content in a store: objects that are shown, former versions, parts of uploads under way."""
+
+    objects: int
+    versions: int
+    parts: int
+    bytes: int
+
+
+def held_by(store_id: int) -> Program[Held]:
+    """Walks through all names: for ``scan``."""
+    counts = []
+    size = 0
+    for table in ("objects", "versions", "parts"):
+        rows = yield (
+            f"SELECT count(*), coalesce(sum(size), 0) FROM {table} WHERE store_id = ?"
+            " AND (digest IS NOT NULL OR manifest_id IS NOT NULL)",
+            (store_id,),
+        )
+        counts.append(int(rows[0][0]))
+        size += int(rows[0][1])
+    objects, versions, parts = counts
+    return Held(objects, versions, parts, size)

@@ -204,14 +204,43 @@ def _clock(skew: float | None) -> str:
 
 @app.command("remove")
 def remove(
-    mount_point: Annotated[str, typer.Argument()], url: Url = None, api_key: Key = None, as_json: Json = False
+    mount_point: Annotated[str, typer.Argument()],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    url: Url = None,
+    api_key: Key = None,
+    as_json: Json = False,
 ) -> None:
     """Remove a mount. What its store holds stays, and is there again once it is mounted again.
 
+    Says what cannot be reached any more, and asks where somebody is there to be asked.
+
     Example: nexus mounts remove /archives
     """
-    done = server(url, api_key).call("remove_mount", mount_point=mount_point)
+    remote = server(url, api_key)
+    warning = _loss(remote.call("depending_on_mount", mount_point=mount_point))
+    if warning:
+        print(f"nexus: {warning}", file=sys.stderr)
+        if not yes and sys.stdin.isatty():
+            typer.confirm("Remove it?", abort=True)
+    done = remote.call("remove_mount", mount_point=mount_point)
     print_json(done) if as_json else print(f"Removed the mount {mount_point}.")
+
+
+def _loss(depending: dict[str, Any]) -> str:
+    """What is lost of sight with a mount, in words; empty where nothing is."""
+    told = []
+    counted = [
+        f"{depending[name]} {word}"
+        for name, word in (("objects", "objects"), ("versions", "former versions"), ("parts", "parts of uploads"))
+        if depending[name]
+    ]
+    if counted:
+        told.append(f"{' and '.join(counted)} ({depending['bytes']} bytes) cannot be read until it is mounted again")
+    if depending["native"] and not depending["also_mounted_at"]:
+        told.append("the store's own keys are not shown any more")
+    if depending["storage_classes"]:
+        told.append(f"storage classes are bound to it: {', '.join(depending['storage_classes'])}")
+    return f"{depending['mount_point']}: {'; '.join(told)}" if told else ""
 
 
 def _print(mounts: list[dict[str, Any]], as_json: bool) -> None:

@@ -61,6 +61,12 @@ async def update_mount(
     return _mount(view)
 
 
+@method(reads=True)
+async def depending_on_mount(core: Core, principal: Principal, *, mount_point: str) -> dict[str, Any]:
+    """How much cannot be reached any more once a mount is removed."""
+    return asdict(await core.mounts.depending(mount_point))
+
+
 @method
 async def remove_mount(core: Core, principal: Principal, *, mount_point: str) -> dict[str, Any]:
     """Forget a mount; its content stays in its store."""

@@ -110,3 +110,19 @@ def test_secrets_need_not_be_on_the_command_line(node: Server, moto: dict[str, s
         config["secret_access_key"] = wrong
         done = node.run("mounts", "add", f"/{unique('wrong')}", "s3", *words(config))
         assert done.returncode == 2 and "secret_access_key: " in done.stderr
+
+
+def test_a_removal_says_what_cannot_be_read_any_more(node: Server, tmp_path: Path) -> None:
+    name = unique("gone")
+    node.mount(f"/{name}", tmp_path / "a")
+    client: BaseClient = node.s3()
+    for key in ("a", "b"):
+        client.put_object(Bucket=name, Key=key, Body=b"12345")
+    client.close()
+    node.mount(f"/{name}/also", tmp_path / "a")
+    done = node.run("mounts", "remove", f"/{name}/also")
+    assert (done.returncode, done.stderr) == (0, ""), "another mount has the store"
+    done = node.run("mounts", "remove", f"/{name}")
+    assert done.returncode == 0
+    assert f"/{name}: 2 objects (10 bytes) cannot be read until it is mounted again" in done.stderr
+    assert node.run("mounts", "remove", f"/{name}").returncode == 1

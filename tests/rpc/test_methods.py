@@ -17,6 +17,7 @@ ONLY_READS = {
     "audit_head",
     "audit_list",
     "audit_verify",
+    "depending_on_mount",
     "encryption_keys",
     "list_saved_mounts",
     "list_storage_classes",
