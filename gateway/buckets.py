@@ -149,7 +149,7 @@ def _shown_to(caller: Principal) -> config.Whose | None:
     if caller.is_admin:
         return None
     everywhere = caller.tenant if EVERYWHERE in caller.grants else None
-    return config.Whose(caller.user_id, everywhere, tuple(number for number in caller.grants if number != EVERYWHERE))
+    return config.Whose(caller.user_id, everywhere, bool(caller.grants))
 
 
 def _delete(bucket: Bucket, now: int) -> Program[None]:

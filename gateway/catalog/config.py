@@ -211,8 +211,8 @@ class Whose(NamedTuple):
     owner_id: str
     tenant: str | None = None
     """All of a tenant, too."""
-    ids: tuple[int, ...] = ()
-    """These, too."""
+    granted: bool = False
+    """Those too in which the owner has a role."""
 
 
 def list_buckets(whose: Whose | None, prefix: str, after: str, limit: int) -> Program[list[Bucket]]:
@@ -225,8 +225,12 @@ def list_buckets(whose: Whose | None, prefix: str, after: str, limit: int) -> Pr
         term, values = "owner_id = ?", [whose.owner_id]
         if whose.tenant is not None:
             term, values = f"{term} OR tenant = ?", [*values, whose.tenant]
-        if whose.ids:
-            term, values = f"{term} OR id IN ({', '.join('?' * len(whose.ids))})", [*values, *whose.ids]
+        if whose.granted:
+            term += (
+                " OR id IN (SELECT bucket_id FROM path_grants WHERE (kind = 'user' AND subject = ?) OR (kind = 'group'"
+                " AND subject IN (SELECT group_id FROM group_members WHERE user_id = ?)))"
+            )
+            values += [whose.owner_id, whose.owner_id]
     rows = yield (
         f"SELECT {_BUCKET} FROM buckets WHERE name > ? AND substr(name, 1, length(?)) = ?"
         + (f" AND ({term})" if term else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from gateway.access import Decision, authorize_listing, judge
@@ -33,18 +34,24 @@ async def admin_explain(
         raise BadRequest("an action is read, write, list, delete or one of S3's (s3:GetObject)", "action", action)
     if not path.startswith("/"):
         raise BadRequest("a path starts with '/'", "path", path)
-    caller = await _caller(core, user_id, key_id)
+    caller, out = await _caller(core, user_id, key_id)
     name, _, key = path[1:].partition("/")
-    allowed, rule, why = await _explain(core, caller, action, name, key)
+    allowed, rule, why = (False, "key", out) if out else await _explain(core, caller, action, name, key)
     return {"allowed": allowed, "rule": rule, "why": why, "user_id": user_id, "action": action, "path": path}
 
 
-async def _caller(core: Core, user_id: str, key_id: str | None) -> Principal:
+async def _caller(core: Core, user_id: str, key_id: str | None) -> tuple[Principal, str]:
+    """A user with a key of its own, and why they may not call at all, if so."""
     user = await core.users.get_user(user_id)
     key = await core.users.get_key(key_id) if key_id is not None else None
     if key is not None and key.user_id != user_id:
         raise KeyNotFound(key.id)
-    return await core.catalog.read(identity.principal_of, user, key)
+    out = f"{user_id} is disabled" if user.disabled else ""
+    if key is not None and key.revoked_at is not None:
+        out = f"the key {key.id} is revoked"
+    elif key is not None and key.expires_at is not None and key.expires_at <= time.time() * 1000:
+        out = f"the key {key.id} is expired"
+    return await core.catalog.read(identity.principal_of, user, key), out
 
 
 async def _explain(core: Core, caller: Principal, action: str, name: str, key: str) -> tuple[bool, str, str]:
@@ -69,7 +76,8 @@ async def _explain(core: Core, caller: Principal, action: str, name: str, key: s
             authorize_listing(caller, action, bucket, key, context)
         except NotAllowed as error:
             return False, "key", error.reason
-    if decision.allowed and not action.startswith(READING) and (why := await _mounted(core, bucket, key)):
+    on_object = action not in BUCKET_ACTIONS or action == "s3:DeleteBucket"
+    if decision.allowed and on_object and not action.startswith(READING) and (why := await _mounted(core, bucket, key)):
         return False, "mount", why
     return decision.allowed, decision.rule, _why(decision, caller, bucket, info)
 

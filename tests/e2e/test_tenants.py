@@ -191,6 +191,19 @@ def test_a_new_bucket_of_the_same_name_inherits_nothing(acme: Acme, bucket: str)
         acme.s3("vic").list_objects_v2(Bucket=bucket)
 
 
+def test_a_new_user_of_the_same_name_inherits_nothing(acme: Acme, bucket: str) -> None:
+    name = f"u-{uuid.uuid4().hex[:8]}"
+    acme.server.user(name, acme.tenant)
+    acme.admin("grant", name, "owner", f"/{bucket}")
+    acme.admin("add-to-group", acme.group, name)
+    acme.admin("delete-user", name)
+    client = acme.server.s3(acme.server.user(name, acme.tenant))
+    assert client.list_buckets()["Buckets"] == []
+    with refused("AccessDenied", 403):
+        client.list_objects_v2(Bucket=bucket)
+    assert name not in json.dumps([acme.admin("list-grants", name), acme.admin("list-groups")])
+
+
 def test_check_and_explain_tell_what_decides(acme: Acme, bucket: str) -> None:
     path = f"/{bucket}/team/a.txt"
     acme.admin("grant", f"group:{acme.group}", "editor", f"/{bucket}/team")
@@ -206,6 +219,8 @@ def test_check_and_explain_tell_what_decides(acme: Acme, bucket: str) -> None:
     assert acme.why("ann", "read", "/no-such-bucket/x")["rule"] == "absent"
     key = acme.admin("create-user-key", acme.names["ann"], "--readonly")["key_id"]
     assert acme.why("ann", "write", path, "--key", key)["why"] == f"the key {key} is read-only"
+    acme.admin("revoke-key", key)
+    assert acme.why("ann", "read", path, "--key", key)["why"] == f"the key {key} is revoked"
     done = acme.server.run("admin", "explain", acme.names["ann"], "fly", path)
     assert done.returncode == 1 and "an action is" in done.stderr
 
