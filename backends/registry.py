@@ -160,6 +160,7 @@ BUILT_IN: dict[str, BackendType] = {
         required={"container"},
         optional={"account_url"},
         secret={"connection_string", "account_key", "sas"},
+        native=True,
     ),
     "webdav": _remote(
         "webdav",

@@ -13,7 +13,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
-from backends import azure
+from backends import azure, azure_client
 from backends.base import BlobStore, StoreFull, StoreMisconfigured, StoreUnavailable, read_all
 from backends.registry import identity, mask, open_store
 from backends.remote import RemoteStore
@@ -155,7 +155,7 @@ def test_identities_give_tokens_that_are_renewed(monkeypatch: pytest.MonkeyPatch
             return AccessToken(f"token{len(given)}", int(time.time()) + (10 if len(given) == 1 else 3600))
 
     monkeypatch.setattr("azure.identity.DefaultAzureCredential", Credential)
-    signer = azure._signer(azure.read_account({"account_url": "https://a.blob.core.windows.net"}))
+    signer = azure_client._signer(azure_client.read_account({"account_url": "https://a.blob.core.windows.net"}))
     tokens = [signer.sign("GET", "https://a.blob.core.windows.net/c", {}, {}, 0)["Authorization"] for _ in range(3)]
     assert tokens == ["Bearer token1", "Bearer token2", "Bearer token2"]
 
@@ -166,7 +166,7 @@ def test_no_identity_is_said_to_be_none(monkeypatch: pytest.MonkeyPatch) -> None
             raise ClientAuthenticationError("nobody is logged in\nand much more")
 
     monkeypatch.setattr("azure.identity.DefaultAzureCredential", Credential)
-    signer = azure._signer(azure.read_account({"account_url": "https://a.blob.core.windows.net"}))
+    signer = azure_client._signer(azure_client.read_account({"account_url": "https://a.blob.core.windows.net"}))
     with pytest.raises(StoreMisconfigured, match=r"no Azure credentials: give account_key.*\(nobody is logged in\)"):
         signer.sign("GET", "https://a.blob.core.windows.net/c", {}, {}, 0)
 
@@ -186,7 +186,7 @@ def test_no_identity_is_said_to_be_none(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_connection_strings(text: str, url: str, name: str) -> None:
-    account = azure.read_account({"connection_string": text})
+    account = azure_client.read_account({"connection_string": text})
     assert (account.url, account.name) == (url, name)
     assert (account.key is None) == ("AccountKey" not in text and "Development" not in text)
 
