@@ -51,7 +51,8 @@ from gateway.log_delivery import LogDelivery
 from gateway.metrics import Metrics
 from gateway.metrics_door import PATH as METRICS
 from gateway.metrics_door import MetricsDoor
-from gateway.names import Mounts, Names, StoreFactory, StoreKind
+from gateway.mounting import Mounts
+from gateway.names import Names, StoreFactory, StoreKind
 from gateway.objects import Objects
 from gateway.rates import Rates
 from gateway.rpc.app import RpcDoor

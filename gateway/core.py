@@ -19,7 +19,8 @@ from gateway.grants import Grants, Groups
 from gateway.identity import Users
 from gateway.kms.local import LocalKms
 from gateway.lifecycle.worker import LifecycleWorker
-from gateway.names import Mounts, Names
+from gateway.mounting import Mounts
+from gateway.names import Names
 from gateway.objects import Objects
 from gateway.rates import Rates
 from gateway.saved_mounts import SavedMounts

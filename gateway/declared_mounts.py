@@ -16,9 +16,10 @@ from gateway.catalog import config as verbs
 from gateway.catalog.base import Catalog
 from gateway.errors import BadMount, MountsChanged, Overloaded
 from gateway.layouts import CAS, LAYOUT, with_layout
+from gateway.mounting import Mounts
 from gateway.mounts import bucket_of
 from gateway.mounts_file import Declared
-from gateway.names import Mounts, Names, OpenStore, Snapshot, StoreFactory
+from gateway.names import Names, OpenStore, Snapshot, StoreFactory
 from gateway.types import Mount, Principal
 
 ADD, UPDATE, REPLACE, REMOVE = "add", "update", "replace", "remove"

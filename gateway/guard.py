@@ -71,6 +71,8 @@ class Guard:
     ) -> None:
         self.points: tuple[str, ...] = ()
         """Where the store is mounted, for messages."""
+        self.retired = False
+        """Whether it is mounted no more, or under another configuration: it is not probed then."""
         self._probe = probe
         self._deadline = deadline
         self._secrets = [secret for secret in secrets if secret]
@@ -241,6 +243,9 @@ class Guard:
     async def _recover(self) -> None:
         while self._open_until is not None:
             await asyncio.sleep(max(self._open_until - time.monotonic(), 0.0))
+            if self.retired:
+                self._open_until = None
+                return
             try:
                 await self.probe()
             except StoreUnavailable:

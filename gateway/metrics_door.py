@@ -72,6 +72,7 @@ class MetricsDoor:
             refusal = await self._refusal([value for name, value in headers if name == b"authorization"])
             if refusal is not None:
                 return refusal
+        await self._core.names.current()
         others = await asyncio.to_thread(self._others) if self._workers > 1 else []
         return 200, metrics.render([*self._own(), *others, *self._shared()])
 

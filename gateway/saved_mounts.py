@@ -11,8 +11,9 @@ from backends.base import StoreError
 from gateway.catalog import saved_mounts as verbs
 from gateway.catalog.base import Catalog
 from gateway.errors import BadMount
+from gateway.mounting import Mounts, MountView
 from gateway.mounts import check_mount_point
-from gateway.names import Mounts, MountView, StoreFactory
+from gateway.names import StoreFactory
 from gateway.types import Principal
 
 

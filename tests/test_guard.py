@@ -122,6 +122,15 @@ async def test_a_removal_is_left_to_the_stores_own_deadlines(service: Service, g
     assert await removal
 
 
+async def test_a_store_that_is_mounted_no_more_is_not_probed(service: Service, guard: Guard) -> None:
+    service.probe_error = StoreUnavailable("away")
+    await guard.ask()
+    assert guard.health().state == OPEN
+    guard.retired, probes = True, service.probes
+    await until(guard, DEGRADED)
+    assert service.probes == probes
+
+
 async def test_who_leaves_is_no_failure(service: Service, guard: Guard) -> None:
     service.hangs = True
     leaving = asyncio.create_task(guard.call(service.call))

@@ -8,8 +8,8 @@ from typing import Any
 from gateway.core import Core
 from gateway.declared_mounts import Change
 from gateway.errors import BadMount, NotAllowed
+from gateway.mounting import MountView
 from gateway.mounts_file import Declared, check_points, declared
-from gateway.names import MountView
 from gateway.rpc import paths
 from gateway.rpc.methods import may_administer, method, on_tree
 from gateway.rpc.tree import Tree
