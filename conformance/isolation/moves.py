@@ -324,7 +324,7 @@ def _stream(rng: Random) -> Request:
 
 def _rpc(rng: Random) -> Request:
     if rng.random() < 0.02:
-        return Request("GET", rng.choice(("/api/auth/whoami", "/api/nfs/status")))
+        return Request("GET", rng.choice(("/api/auth/whoami", "/api/nfs/status", "/metrics")))
     while True:
         name = rng.choice(_ON_TREE if rng.random() < 0.75 else _METHODS)
         if rng.random() < RARE.get(name, 1.0):

@@ -103,7 +103,7 @@ class World:
         key = self.keys[who] if who is not None else None
         headers = {"host": HOST, **request.headers}
         query = query_string(request.query)
-        if request.path.startswith("/api/"):
+        if request.path.startswith("/api/") or request.path == "/metrics":
             if key is not None:
                 headers["authorization"] = f"Bearer {key.api_key}"
         elif key is not None:
