@@ -11,6 +11,7 @@ from botocore.client import BaseClient
 
 import nexus
 from tests.e2e.harness import Key, Server, keys_of, refused, unique
+from tests.services import S3Keys
 
 
 class Acme(NamedTuple):
@@ -399,3 +400,23 @@ def test_a_policy_tells_nothing_of_other_tenants_users(acme: Acme, bucket: str) 
         olga.put_bucket_policy(Bucket=bucket, Policy=allow(user))
     with refused("MalformedPolicy", 400):
         olga.put_bucket_policy(Bucket=bucket, Policy=allow(f"{acme.tenant}:user/nobody"))
+
+
+def test_tenants_are_apart_in_one_cloud_bucket(server: Server, moto: dict[str, str]) -> None:
+    """One bucket at the cloud, a prefix for each customer; equal content lies there once for each."""
+    tag = uuid.uuid4().hex[:8]
+    names = (f"acme-{tag}", f"globex-{tag}")
+    for name in names:
+        s3 = server.s3(server.user(f"user-{name}", name))
+        s3.create_bucket(Bucket=name)
+        config = {**moto, "prefix": f"customers/{name}"}
+        options = [word for pair in config.items() for word in ("--config", "=".join(pair))]
+        server.nexus("mounts", "add", f"/{name}", "s3", *options)
+        for key in ("a", "b"):
+            s3.put_object(Bucket=name, Key=key, Body=b"the same words")
+        assert s3.get_object(Bucket=name, Key="a")["Body"].read() == b"the same words"
+    for name in names:
+        cloud = S3Keys({**moto, "prefix": f"customers/{name}"})
+        kept = list(filter(lambda key: "cas/" in key, cloud.keys()))
+        assert len(kept) == 1 and f"tenants/{name}/cas/" in kept[0]
+        server.unmount(f"/{name}")
