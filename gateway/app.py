@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from backends.base import BlobStore, StoreMisconfigured
+from backends.base import BlobStore
 from backends.native import NativeStore
 from backends.registry import CONNECTORS, LAYOUT, has_native, open_native, open_store, resolve
 from backends.registry import identity as store_identity
@@ -92,10 +92,7 @@ def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
 
     def open_keys(backend_type: str, config: Mapping[str, str]) -> NativeStore | None:
         policy.check_open(config)
-        native = open_native(backend_type, config, defaults=defaults)
-        if native is not None and "data_dir" in config and _overlap(config["data_dir"], settings.data_dir):
-            raise StoreMisconfigured("the server's own directory, which has its keys in it, is not served as it stands")
-        return native
+        return open_native(backend_type, config, defaults=defaults)
 
     return StoreFactory(
         open=open_blobs,
@@ -125,12 +122,6 @@ def _kinds() -> list[StoreKind]:
             kind = known[of]
             found.append(StoreKind(name, tuple(sorted(kind.required)), tuple(sorted(kind.optional - kind.required))))
     return found
-
-
-def _overlap(one: str, other: str | Path) -> bool:
-    """Whether one of two directories is the other, or in it."""
-    first, second = Path(one).expanduser().resolve(), Path(other).resolve()
-    return first == second or first in second.parents or second in first.parents
 
 
 def _kms(settings: Settings, catalog: Catalog, master_key: MasterKey) -> Kms:

@@ -35,6 +35,10 @@ async def with_layout(
         if await asyncio.to_thread(_identity, factory, store.info.backend_type, store.info.config) == identity:
             return backend_type, options
     native = {**options, LAYOUT: NATIVE}
+    # To see what is in it, it is asked: nothing is, that may not be mounted.
+    others: list[tuple[str, Mapping[str, str]]]
+    others = [(store.info.backend_type, store.info.config) for store in snapshot.stores.values()]
+    await asyncio.to_thread(factory.check_new, backend_type, native, others)
     opened = await asyncio.to_thread(factory.open_native, backend_type, native)
     assert opened is not None
     try:
