@@ -74,6 +74,8 @@ class Copies:
         store = snapshot.writable(bucket, key, attributes.storage_class)
         if conditions:
             conditions = await self._objects.check_early(bucket, key, conditions)
+        if bucket.quota is not None:
+            await self._objects.check_room(bucket, bucket.quota, key, source.size)
         scope, domain = await self._objects.place(store, bucket, wanted)
         new = NewObject(
             bucket,

@@ -229,7 +229,7 @@ class Objects:
         if conditions:
             conditions = await self.check_early(bucket, key, conditions)
         if bucket.quota is not None:
-            await self._check_room(bucket, bucket.quota, key, source.length or 0)
+            await self.check_room(bucket, bucket.quota, key, source.length or 0)
         scope, domain = await self.place(store, bucket, wanted)
         stored = await self._content.store(source, store, scope, checks, domain)
         new = NewObject(
@@ -270,7 +270,7 @@ class Objects:
         )
         return conditions
 
-    async def _check_room(self, bucket: Bucket, quota: Quota, key: str, size: int) -> None:
+    async def check_room(self, bucket: Bucket, quota: Quota, key: str, size: int) -> None:
         """Raise QuotaExceeded before a body is read that will not fit. What just fits is decided when it is named."""
         status = versioning_of(bucket)
         if status == SUSPENDED:

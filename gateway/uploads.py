@@ -228,6 +228,8 @@ class Uploads:
         if size > self.limits.max_part:
             raise EntityTooLarge(size, self.limits.max_part)
         snapshot, store = await self._place(bucket, upload)
+        if bucket.quota is not None:
+            await self._check_room(bucket, bucket.quota, upload, number, size)
         body = self._objects.body(source, source_bucket, snapshot, span, source_key)
         checks = Checks(algorithm=upload.checksum_algorithm or "CRC64NVME", limit=self.limits.max_part)
         domain = await self._domain(bucket, upload, customer)

@@ -317,7 +317,7 @@ def test_versions_and_parts_count(small: Small) -> None:
     s3, bucket = small.s3, small.bucket
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     first = s3.put_object(Bucket=bucket, Key="a", Body=b"a" * 40)["VersionId"]
-    s3.put_object(Bucket=bucket, Key="a", Body=b"b" * 40)
+    last = s3.put_object(Bucket=bucket, Key="a", Body=b"b" * 40)["VersionId"]
     with refused("QuotaExceeded", 403):
         s3.put_object(Bucket=bucket, Key="a", Body=b"c" * 40)
     s3.delete_object(Bucket=bucket, Key="a")  # a marker takes no room
@@ -330,6 +330,10 @@ def test_versions_and_parts_count(small: Small) -> None:
     assert small.used() == (90, 1)
     with refused("QuotaExceeded", 403):
         s3.upload_part(Bucket=bucket, Key="up", UploadId=upload, PartNumber=2, Body=b"p" * 50)
+    with refused("QuotaExceeded", 403):
+        s3.upload_part_copy(
+            Bucket=bucket, Key="up", UploadId=upload, PartNumber=2, CopySource=f"{bucket}/a?versionId={last}"
+        )
     s3.upload_part(Bucket=bucket, Key="up", UploadId=upload, PartNumber=1, Body=b"p" * 60)
     part = s3.upload_part(Bucket=bucket, Key="up", UploadId=upload, PartNumber=1, Body=b"p" * 55)
     parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
