@@ -148,6 +148,7 @@ BUILT_IN: dict[str, BackendType] = {
         required={"bucket"},
         optional={"endpoint_url", "region_name", "access_key_id", "addressing_style"},
         secret={"secret_access_key", "session_token"},
+        native=True,
     ),
     "gcs": _cloud(
         "gcs",

@@ -58,8 +58,10 @@ class Upload(Protocol):
 
     parallel: int
     """How many parts may be under way at once; with 1, they are sent in order."""
-    etag: str
-    """The ETag that the object will have, once all parts are sent; empty where it cannot be told."""
+
+    @property
+    def etag(self) -> str:
+        """The ETag that the object will have, once all parts are sent; empty where it cannot be told."""
 
     def part_size(self, number: int) -> int:
         """How many bytes part ``number`` (from 0) has, if it is not the last. Raises StoreRefused for one too many."""

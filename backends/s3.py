@@ -1,7 +1,5 @@
 """Blobs in a bucket of any S3 service: AWS, MinIO, R2, Ceph, another gateway.
 
-The client is botocore in threads: it is here already, knows every source of credentials and every region, and pins
-nothing (aiobotocore holds botocore to one version). Its own retries are off, ours know what a blob is.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
@@ -9,71 +7,20 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import functools
 import hashlib
-import socket
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import botocore.session
-from botocore import exceptions as boto
-from botocore.awsrequest import (
-    AWSHTTPConnection,
-    AWSHTTPConnectionPool,
-    AWSHTTPSConnection,
-    AWSHTTPSConnectionPool,
-)
-from botocore.config import Config
-
-from backends.base import (
-    ByteRange,
-    StoreFull,
-    StoreMisconfigured,
-    StoreRefused,
-    StoreUnavailable,
-)
-from backends.calls import THREADS, Body
-from backends.pinned import checked
+from backends.base import ByteRange
+from backends.calls import Body
+from backends.http import Nothing
 from backends.remote import Entry, RemoteStore
-from backends.settings import read_prefix, read_timeout, read_url
+from backends.remote_native import RemoteNative
+from backends.s3_client import Absent, NotThere, S3Client, Taken, Unsupported, read_endpoint
+from backends.s3_native import S3Native
+from backends.settings import read_prefix, read_timeout
 
-CONNECT_SECONDS = 5.0
 PAGE = 1000
-ADDRESSING = ("auto", "path", "virtual")
-DEFAULT_REGION = "us-east-1"
-
-PASSING = {
-    "BadDigest",  # damaged on the way: the same bytes, sent again, arrive
-    "ConditionalRequestConflict",
-    "IncompleteBody",
-    "InternalError",
-    "OperationAborted",
-    "RequestTimeout",
-    "RequestTimeoutException",
-    "ServiceUnavailable",
-    "SlowDown",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequests",
-    "XAmzContentSHA256Mismatch",
-}
-PASSING_ERRORS = (
-    boto.ConnectionError,
-    boto.HTTPClientError,
-    boto.IncompleteReadError,
-    boto.CredentialRetrievalError,  # a machine's own credentials come from a service, too
-)
-FULL = {"EntityTooLargeForQuota", "InsufficientCapacity", "QuotaExceeded", "XMinioStorageFull"}
-CREDENTIALS = {
-    "AccountProblem",
-    "ExpiredToken",
-    "InvalidAccessKeyId",
-    "InvalidToken",
-    "SignatureDoesNotMatch",
-    "TokenRefreshRequired",
-}
-ELSEWHERE = {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
 
 
 def open_store(config: Mapping[str, str]) -> RemoteStore:
@@ -81,13 +28,14 @@ def open_store(config: Mapping[str, str]) -> RemoteStore:
     return RemoteStore(S3Bucket(config), read_prefix(config), timeout=read_timeout(config))
 
 
+def open_native(config: Mapping[str, str]) -> RemoteNative:
+    """As ``open_store``, in the layout ``native``."""
+    prefix = read_prefix(config)
+    return RemoteNative(S3Native(config, prefix), prefix, timeout=read_timeout(config))
+
+
 def identity(config: Mapping[str, str]) -> str:
     return f"{read_endpoint(config) or 'aws'}/{config['bucket']}/{read_prefix(config)}"
-
-
-def read_endpoint(config: Mapping[str, str]) -> str | None:
-    url = config.get("endpoint_url")
-    return read_url("endpoint_url", url) if url else None
 
 
 class S3Bucket:
@@ -95,18 +43,17 @@ class S3Bucket:
 
     def __init__(self, config: Mapping[str, str]) -> None:
         self._bucket = config["bucket"]
-        self._endpoint = read_endpoint(config)
         self._conditional = True
-        self._client = _client(config, self._endpoint, read_timeout(config))
+        self._client = S3Client(config)
 
     def create(self, key: str, content: bytes, sha256: str) -> bool:
         try:
             if self._conditional:
                 self._put(key, content, sha256, IfNoneMatch="*")
                 return True
-        except _Taken:
+        except Taken:
             return False
-        except _Unsupported:
+        except Unsupported:
             # An older service: writing the same bytes twice does no harm, it is only not avoided.
             self._conditional = False
         if self.holds(key, content, sha256):
@@ -118,8 +65,8 @@ class S3Bucket:
         self._put(key, content, sha256)
 
     def _put(self, key: str, content: bytes, sha256: str, **condition: str) -> None:
-        with self._telling("s3:PutObject"):
-            self._client.put_object(
+        with self._client.telling("s3:PutObject"):
+            self._client.api.put_object(
                 Bucket=self._bucket,
                 Key=key,
                 Body=content,
@@ -140,26 +87,24 @@ class S3Bucket:
 
     def _head(self, key: str) -> dict[str, Any] | None:
         try:
-            with self._telling("s3:GetObject"):
-                found: dict[str, Any] = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
+            with self._client.telling("s3:GetObject"):
+                found: dict[str, Any] = self._client.api.head_object(
+                    Bucket=self._bucket, Key=key, ChecksumMode="ENABLED"
+                )
                 return found
-        except _Absent:
+        except Absent:
             return None
 
     def open(self, key: str, span: ByteRange | None) -> Body | None:
         ranged = {"Range": f"bytes={span.start}-{span.stop - 1}"} if span is not None else {}
         try:
-            with self._telling("s3:GetObject"):
-                found = self._client.get_object(Bucket=self._bucket, Key=key, **ranged)
-        except _Absent:
+            with self._client.telling("s3:GetObject"):
+                found = self._client.api.get_object(Bucket=self._bucket, Key=key, **ranged)
+        except Absent:
             return None
-        except _NotThere:
-            return _Nothing()
-        body = _S3Body(found["Body"], found["ContentLength"], self._telling)
-        if span is not None and not found.get("ContentRange", "").startswith(f"bytes {span.start}-"):
-            body.close()
-            raise StoreRefused("the service at endpoint_url does not serve ranges of an object")
-        return body
+        except NotThere:
+            return Nothing()
+        return self._client.body(found, span.start if span is not None else None)
 
     def head(self, key: str) -> Entry | None:
         found = self._head(key)
@@ -167,203 +112,24 @@ class S3Bucket:
 
     def remove(self, key: str, version: str) -> None:
         # An ETag is the same for the same bytes, so that it tells no writes apart.
-        with contextlib.suppress(_Absent), self._telling("s3:DeleteObject"):
-            self._client.delete_object(Bucket=self._bucket, Key=key)
+        with contextlib.suppress(Absent), self._client.telling("s3:DeleteObject"):
+            self._client.api.delete_object(Bucket=self._bucket, Key=key)
 
     def page(self, prefix: str, token: str) -> tuple[list[Entry], str]:
         more = {"ContinuationToken": token} if token else {}
-        with self._telling("s3:ListBucket"):
-            found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE, **more)
+        with self._client.telling("s3:ListBucket"):
+            found = self._client.api.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE, **more)
         entries = [
             Entry(each["Key"], each["Size"], each["LastModified"].timestamp()) for each in found.get("Contents", [])
         ]
         return entries, found.get("NextContinuationToken", "") if found.get("IsTruncated") else ""
 
     def check(self) -> None:
-        with self._telling("s3:ListBucket"):
-            self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
+        self._client.check()
 
     def close(self) -> None:
         self._client.close()
 
-    @contextlib.contextmanager
-    def _telling(self, permission: str) -> Iterator[None]:
-        """Turn what botocore raises into what a store raises."""
-        try:
-            yield
-        except boto.ClientError as error:
-            raise self._translated(error, permission) from error
-        except (boto.NoCredentialsError, boto.PartialCredentialsError) as error:
-            raise StoreMisconfigured(
-                "no credentials for S3: give access_key_id and secret_access_key, or set AWS_ACCESS_KEY_ID and"
-                " AWS_SECRET_ACCESS_KEY, or a profile, for the server"
-            ) from error
-        except boto.SSLError as error:
-            raise StoreMisconfigured(f"no trusted TLS connection to {self._where}: {error}") from error
-        except PASSING_ERRORS as error:
-            raise StoreUnavailable(f"{self._where} cannot be reached or broke off: {error}") from error
-        except boto.ResponseParserError as error:
-            raise StoreUnavailable(f"{self._where} does not answer as S3 does: {error}") from error
-        except (boto.BotoCoreError, ValueError) as error:
-            raise StoreMisconfigured(f"the S3 client refuses this configuration: {error}") from error
-
-    @property
-    def _where(self) -> str:
-        return self._endpoint or "AWS"
-
-    def _translated(self, error: boto.ClientError, permission: str) -> Exception:
-        told = error.response.get("Error", {})
-        meta = error.response.get("ResponseMetadata", {})
-        code, status = str(told.get("Code", "")), int(meta.get("HTTPStatusCode", 0))
-        if code == "NoSuchBucket":
-            return StoreMisconfigured(
-                f"there is no bucket {self._bucket!r} at {self._where}: make it, or correct 'bucket'"
-            )
-        if code in ELSEWHERE or status in (301, 307):
-            return StoreMisconfigured(
-                f"the bucket {self._bucket!r} is in another region than the one it was asked for in: set region_name"
-                f" ({told.get('Message', code)})"
-            )
-        if code in CREDENTIALS:
-            return StoreMisconfigured(
-                f"{self._where} does not accept the credentials ({code}): correct access_key_id and secret_access_key"
-            )
-        if code == "RequestTimeTooSkewed":
-            return StoreMisconfigured(f"the clocks of this machine and of {self._where} differ: set this one right")
-        if code in FULL or status == 507:
-            return StoreFull(f"the bucket {self._bucket!r} takes no more ({code})")
-        if code in PASSING or status in (408, 409, 429) or (status >= 500 and status != 501):
-            headers = meta.get("HTTPHeaders", {})
-            return StoreUnavailable(f"{self._where} answers {status} {code}", _seconds(headers.get("retry-after", "")))
-        if status in (401, 403):
-            return StoreMisconfigured(
-                f"{self._where} refuses access ({code}): the credentials need the permission {permission} on the"
-                f" bucket {self._bucket!r}"
-            )
-        kinds = {404: _Absent, 412: _Taken, 416: _NotThere, 501: _Unsupported}
-        return kinds.get(status, StoreRefused)(f"{self._where} answers {status} {code}: {told.get('Message', '')}")
-
-
-class _Absent(StoreRefused):
-    """404: no object of that key."""
-
-
-class _Taken(StoreRefused):
-    """412: the key is taken."""
-
-
-class _NotThere(StoreRefused):
-    """416: the object ends before the range begins."""
-
-
-class _Unsupported(StoreRefused):
-    """501: the service does not know the condition."""
-
-
-class _S3Body:
-    def __init__(self, stream: Any, size: int, telling: Any) -> None:
-        self._stream = stream
-        self._telling = telling
-        self.size = size
-
-    def read(self, amount: int) -> bytes:
-        with self._telling("s3:GetObject"):
-            chunk: bytes = self._stream.read(amount)
-            return chunk
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-class _Nothing:
-    """The part of an object beyond its end."""
-
-    size = 0
-
-    def read(self, amount: int) -> bytes:
-        return b""
-
-    def close(self) -> None:
-        return None
-
-
-_sessions = threading.Lock()
-
-
-@functools.cache
-def _session() -> botocore.session.Session:
-    """One for all stores: it keeps the parsed description of S3, which is most of what a client weighs."""
-    return botocore.session.Session()
-
-
-def _client(config: Mapping[str, str], endpoint: str | None, timeout: float) -> Any:
-    pair = config.get("access_key_id"), config.get("secret_access_key")
-    if (pair[0] is None) != (pair[1] is None):
-        raise StoreMisconfigured("s3 needs access_key_id and secret_access_key together")
-    if "session_token" in config and pair[0] is None:
-        raise StoreMisconfigured("session_token is of no use without access_key_id and secret_access_key")
-    style = config.get("addressing_style", "auto")
-    if style not in ADDRESSING:
-        raise StoreMisconfigured(f"addressing_style must be one of {', '.join(ADDRESSING)}: {style}")
-    try:
-        with _sessions:
-            session = _session()
-            region = config.get("region_name") or session.get_config_variable("region") or DEFAULT_REGION
-            client = session.create_client(
-                "s3",
-                region_name=region,
-                endpoint_url=endpoint,
-                aws_access_key_id=pair[0],
-                aws_secret_access_key=pair[1],
-                aws_session_token=config.get("session_token"),
-                config=Config(
-                    connect_timeout=CONNECT_SECONDS,
-                    read_timeout=timeout,
-                    max_pool_connections=THREADS,
-                    retries={"total_max_attempts": 1, "mode": "standard"},
-                    s3={"addressing_style": style},
-                    request_checksum_calculation="when_required",
-                    response_checksum_validation="when_required",
-                    user_agent_extra="nexus-gateway",
-                    parameter_validation=True,
-                ),
-            )
-            _pin(client)
-            return client
-    except (boto.BotoCoreError, ValueError) as error:
-        raise StoreMisconfigured(f"the S3 client refuses this configuration: {error}") from error
-
-
-class _Plain(AWSHTTPConnection):  # type: ignore[misc]
-    def _new_conn(self) -> socket.socket:
-        return checked(super()._new_conn())
-
-
-class _Secure(AWSHTTPSConnection):  # type: ignore[misc]
-    def _new_conn(self) -> socket.socket:
-        return checked(super()._new_conn())
-
-
-class _PlainPool(AWSHTTPConnectionPool):  # type: ignore[misc]
-    ConnectionCls = _Plain
-
-
-class _SecurePool(AWSHTTPSConnectionPool):  # type: ignore[misc]
-    ConnectionCls = _Secure
-
-
-def _pin(client: Any) -> None:
-    """Let a client's connections look whom they reached; through a proxy, that is the proxy's to do.
-
-    botocore has no way to say so: the attribute is its own, and a test sees to it that it is still there.
-    """
-    client._endpoint.http_session._manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
-
 
 def _base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
-
-
-def _seconds(text: str) -> float:
-    """Retry-After in seconds; 0 where it is absent or a date."""
-    return min(float(text), 30.0) if text.isascii() and text.isdigit() else 0.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backends import s3
+from backends import s3, s3_client
 from backends.base import BlobStore, StoreMisconfigured, StoreUnavailable
 from backends.registry import identity, mask, open_store
 from tests import services
@@ -59,7 +59,7 @@ async def test_a_service_without_conditional_writes_serves_as_well(
     def older(self: s3.S3Bucket, key: str, content: bytes, sha256: str, **condition: str) -> None:
         asked.append(bool(condition))
         if condition:
-            raise s3._Unsupported("NotImplemented")
+            raise s3.Unsupported("NotImplemented")
         put(self, key, content, sha256)
 
     monkeypatch.setattr(s3.S3Bucket, "_put", older)
@@ -122,18 +122,18 @@ async def test_credentials_may_come_from_the_surroundings(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     bare = {name: value for name, value in moto.items() if "key" not in name}
-    s3._session.cache_clear()
+    s3_client._session.cache_clear()
     store = open_store("s3", bare)
     with pytest.raises(StoreMisconfigured, match="no credentials for S3: give access_key_id"):
         await store.probe()  # type: ignore[attr-defined]
     await store.close()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "moto")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "moto-secret")
-    s3._session.cache_clear()
+    s3_client._session.cache_clear()
     store = open_store("s3", bare)
     await store.probe()  # type: ignore[attr-defined]
     await store.close()
-    s3._session.cache_clear()
+    s3_client._session.cache_clear()
 
 
 @pytest.mark.parametrize(
