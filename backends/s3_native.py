@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -17,6 +16,7 @@ from typing import Any
 
 from backends.base import ByteRange, StoreMisconfigured, StoreRefused, StoreUnavailable
 from backends.calls import Body
+from backends.header_text import from_header, to_header
 from backends.native import (
     ANYTHING,
     Expected,
@@ -38,7 +38,6 @@ SIZES = ((0, BLOCK), (1000, 2 * BLOCK), (2000, 4 * BLOCK), (3000, 8 * BLOCK))
 COPIED = 512 * MIB
 """What is copied in one request: one of many GB may outlast every timeout."""
 HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage")
-_WORD = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
 
 
 class S3Native:
@@ -328,7 +327,7 @@ def _object(key: str, found: Mapping[str, Any]) -> NativeObject:
     headers = {name: found[name] for name in HEADERS if found.get(name)}
     if found.get("ExpiresString"):
         headers["Expires"] = found["ExpiresString"]
-    metadata = {name: _decoded(value) for name, value in found.get("Metadata", {}).items()}
+    metadata = {name: from_header(value) for name, value in found.get("Metadata", {}).items()}
     return NativeObject(entry, NativeAttributes(found.get("ContentType") or "binary/octet-stream", headers, metadata))
 
 
@@ -356,7 +355,7 @@ def _sent(attributes: NativeAttributes) -> dict[str, Any]:
         raise KeyRefused("headers of this store are ASCII")
     if not all(name.isascii() for name in attributes.metadata):
         raise KeyRefused("names of metadata are ASCII in this store")
-    sent["Metadata"] = {name: _encoded(value) for name, value in attributes.metadata.items()}
+    sent["Metadata"] = {name: to_header(value) for name, value in attributes.metadata.items()}
     return sent
 
 
@@ -369,20 +368,3 @@ def _time(text: str) -> datetime:
     except ValueError:
         pass
     raise KeyRefused("Expires must be a time as HTTP has them in this store")
-
-
-def _encoded(value: str) -> str:
-    """A value as a header has it: one RFC 2047 word where it is not ASCII, which AWS takes and gives, too."""
-    if value.isascii() and not _WORD.fullmatch(value) and value == value.strip():
-        return value
-    return f"=?UTF-8?B?{base64.b64encode(value.encode()).decode()}?="
-
-
-def _decoded(value: str) -> str:
-    word = _WORD.fullmatch(value)
-    if word is None:
-        return value
-    try:
-        return base64.b64decode(word[1]).decode()
-    except ValueError:
-        return value
