@@ -21,6 +21,7 @@ from gateway.errors import (
     BackendNotFound,
     BadMount,
     BadRequest,
+    MountExists,
     MountNotFound,
     NotHeld,
     ReadOnlyMount,
@@ -116,6 +117,8 @@ class Mounts:
     ) -> MountView:
         """Mount a store at a prefix; makes the bucket it names. Raises BadMount, MountExists."""
         mount_point = check_mount_point(mount_point)
+        if any(mount.mount_point == mount_point for mount in (await self._names.current()).table.mounts):
+            raise MountExists(mount_point)
         options = dict(settings)
         scope = options.pop("dedup_scope", "tenant")
         if scope not in ("tenant", "store"):
