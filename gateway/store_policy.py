@@ -102,8 +102,8 @@ class StorePolicy:
         inside = root.relative_to(ours).parts if root.is_relative_to(ours) else None
         if inside is not None and (not inside or inside[0] == _OURS or (ours / inside[0]).is_file()):
             raise StoreMisconfigured(f"data_dir is in the server's own directory, where it keeps its own: {root}")
-        if native and ours.is_relative_to(root):
-            raise StoreMisconfigured(f"data_dir has the server's own directory below it, its master key too: {root}")
+        if native and (ours.is_relative_to(root) or root.is_relative_to(ours)):
+            raise StoreMisconfigured(f"the server's own directory, its master key too, is not served as it is: {root}")
         for other in others:
             if (other.get(LAYOUT, CAS) == NATIVE) == native:
                 continue

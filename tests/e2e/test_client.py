@@ -26,8 +26,9 @@ def nx(server: Server) -> Iterator[nexus.RemoteNexusFS]:
 
 def test_mounts_while_the_server_runs(nx: nexus.RemoteNexusFS, store_dir: Callable[[], Path]) -> None:
     point, folder = f"/{unique('m')}", str(store_dir())
+    cas = {"data_dir": folder, "layout": "cas"}
     assert nx.whoami()["is_admin"] is True
-    assert nx.mount_manager.add_mount(point, "local", {"data_dir": folder}, priority=5, readonly=True) == point
+    assert nx.mount_manager.add_mount(point, "local", cas, priority=5, readonly=True) == point
     (mount,) = [each for each in nx.list_mounts() if each.mount_point == point]
     assert (mount.backend_type, mount["priority"], mount.readonly) == ("local", 5, True)
     info = nx.get_mount_info(f"{point}/deep/key")
