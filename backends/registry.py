@@ -155,6 +155,7 @@ BUILT_IN: dict[str, BackendType] = {
         required={"bucket"},
         optional={"project_id", "credentials_path", "endpoint"},
         secret=set(),
+        native=True,
     ),
     "azure": _cloud(
         "azure",

@@ -46,8 +46,15 @@ def _s3(config: dict[str, str]) -> NativeBucket:
     return S3Native(config)
 
 
+def _gcs(config: dict[str, str]) -> NativeBucket:
+    from tests.faithful_gcs import faithful
+
+    return faithful(config, sessions=True)
+
+
 CLOUDS: dict[str, tuple[str, str, Callable[[dict[str, str]], NativeBucket]]] = {
     "s3": ("moto", "endpoint_url", _s3),
+    "gcs": ("fake_gcs", "endpoint", _gcs),
 }
 
 
