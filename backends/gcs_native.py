@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import secrets
+import threading
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -188,8 +189,10 @@ class GcsUpload:
         self._key = key
         self._session = session
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._hashed = -1
-        """The last part that the digest has."""
+        self._turn = threading.Lock()
+        """A call that was left alone may still be under way when the next one comes."""
+        self._hashed = self._sent = -1
+        """The last parts that the digest, and the service, have."""
         self._start = 0
         """Where the part that is sent now begins."""
         self._unsure = False
@@ -202,14 +205,19 @@ class GcsUpload:
         return BLOCK
 
     def send(self, number: int, content: bytes) -> None:
-        self._hash(number, content)
-        if self._move(content, total=None) is not None:
-            raise StoreRefused("the service made an object of an upload that has not ended")
-        self._start += len(content)
+        with self._turn:
+            if number <= self._sent:
+                return
+            self._hash(number, content)
+            if self._move(content, total=None) is not None:
+                raise StoreRefused("the service made an object of an upload that has not ended")
+            self._start += len(content)
+            self._sent = number
 
     def finish(self, number: int, content: bytes) -> NativeObject:
-        self._hash(number, content)
-        made = self._move(content, total=self._start + len(content))
+        with self._turn:
+            self._hash(number, content)
+            made = self._move(content, total=self._start + len(content))
         if made is None:
             raise StoreUnavailable("the service does not end an upload that has come whole")
         return made
@@ -236,7 +244,8 @@ class GcsUpload:
             if not isinstance(now, NativeObject) and now <= kept:
                 raise StoreUnavailable("the service takes nothing of an upload")
             kept = now
-        self._unsure = False
+        # Asking once more what became of it is right, too.
+        self._unsure = isinstance(kept, NativeObject)
         return kept if isinstance(kept, NativeObject) else None
 
     def _ask(self, span: str, content: bytes, total: int | None) -> int | NativeObject:
@@ -299,14 +308,17 @@ def _object(item: Mapping[str, Any]) -> NativeObject:
 
 
 def _entry(item: Mapping[str, Any]) -> NativeEntry:
-    generation, metageneration = item["generation"], item["metageneration"]
-    if "md5Hash" in item:
-        etag = base64.b64decode(item["md5Hash"]).hex()
-    else:
-        # Composed of others, or encrypted with a key of the customer's.
-        etag = f"{int(generation):x}-{item.get('componentCount', 1)}"
-    modified = int(datetime.fromisoformat(item["updated"]).timestamp() * 1000)
-    return NativeEntry(item["name"], int(item["size"]), etag, modified, f"{generation}.{metageneration}")
+    try:
+        generation, metageneration = item["generation"], item["metageneration"]
+        if "md5Hash" in item:
+            etag = base64.b64decode(item["md5Hash"]).hex()
+        else:
+            # Composed of others, or encrypted with a key of the customer's.
+            etag = f"{int(generation):x}-{item.get('componentCount', 1)}"
+        modified = int(datetime.fromisoformat(item["updated"]).timestamp() * 1000)
+        return NativeEntry(item["name"], int(item["size"]), etag, modified, f"{generation}.{metageneration}")
+    except (KeyError, ValueError, TypeError) as error:
+        raise StoreUnavailable("the service does not answer as Google Cloud Storage does") from error
 
 
 def _said(attributes: NativeAttributes) -> dict[str, Any]:

@@ -316,16 +316,11 @@ class _Writing:
             done, self._sending = await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
             for each in done:
                 each.result()
-        task = asyncio.ensure_future(self._part(self._upload, self._number, self._block()))
+        task = asyncio.ensure_future(self._calls.call(self._upload.send, self._number, self._block()))
+        task.add_done_callback(lambda _: self._rooms.release())
         self._has_room = False  # it is the task's now
         self._sending.add(task)
         self._number += 1
-
-    async def _part(self, upload: Upload, number: int, content: bytes) -> None:
-        try:
-            await self._calls.call(upload.send, number, content)
-        finally:
-            self._rooms.release()
 
     async def end(self) -> NativeObject:
         """Make the object, whose body has come and is well."""

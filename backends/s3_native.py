@@ -101,6 +101,8 @@ class S3Native:
             if entries or prefixes or not more:
                 last = last_of((entry.key for entry in entries), prefixes) if more else ""
                 return NativePage(entries, prefixes, last)
+            if not found.get("NextContinuationToken"):
+                raise StoreRefused("the service at endpoint_url does not say how a listing goes on")
             options["ContinuationToken"] = found["NextContinuationToken"]
 
     # -- changing
@@ -221,7 +223,7 @@ class S3Upload:
         self._expected = expected
         self._sent: dict[int, str] = {}
         self._digests: dict[int, bytes] = {}
-        self._size = 0
+        self._sizes: dict[int, int] = {}
 
     @property
     def etag(self) -> str:
@@ -239,7 +241,7 @@ class S3Upload:
             done = self._client.api.upload_part(
                 **self._where, PartNumber=number + 1, Body=content, ContentMD5=base64.b64encode(md5).decode()
             )
-        self._size += len(content)
+        self._sizes[number] = len(content)
         self._sent[number], self._digests[number] = done["ETag"], md5
 
     def copy(self, number: int, source: Mapping[str, Any], span: ByteRange) -> None:
@@ -247,7 +249,7 @@ class S3Upload:
             done = self._client.api.upload_part_copy(
                 **self._where, **source, PartNumber=number + 1, CopySourceRange=f"bytes={span.start}-{span.stop - 1}"
             )
-        self._size += span.stop - span.start
+        self._sizes[number] = span.stop - span.start
         self._sent[number] = done["CopyPartResult"]["ETag"]
 
     def finish(self, number: int, content: bytes) -> NativeObject:
@@ -266,7 +268,7 @@ class S3Upload:
             made = self._client.api.complete_multipart_upload(
                 **self._where, MultipartUpload={"Parts": parts}, **_condition(self._expected)
             )
-        return self._bucket._made(self._key, made, self._size, self._attributes)
+        return self._bucket._made(self._key, made, sum(self._sizes.values()), self._attributes)
 
     def abort(self) -> None:
         with contextlib.suppress(Absent), self._client.telling("s3:AbortMultipartUpload"):
@@ -332,6 +334,8 @@ def _object(key: str, found: Mapping[str, Any]) -> NativeObject:
 
 
 def _entry(key: str, told: Mapping[str, Any]) -> NativeEntry:
+    if not told.get("ETag"):
+        raise StoreRefused("the service at endpoint_url tells no ETag of an object")
     etag = _unquoted(told["ETag"])
     # One answer knows milliseconds and another does not: an object has one time.
     return NativeEntry(key, told["Size"], etag, _milliseconds(told["LastModified"]), etag)
