@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 
 import nexus
-from backends.registry import has_native
 from conformance.clients.checks.nexus_clients import AI_FS, FS_PYTHON
 from conformance.clients.programs import guide_story as story
 from conformance.clients.tools import NotInstallable, Pip
@@ -63,14 +62,8 @@ def stage(fake_gcs: dict[str, str], tmp_path: Path) -> Iterator[Stage]:
 
 def _fill_the_data_sets(stage: Stage) -> None:
     """What the company has in its bucket before anybody mounts it read-only, put there by Google's own client."""
-    if has_native("gcs"):
-        blob = stage.google.bucket(stage.places["datasets"]).blob("reference/model-weights.bin")
-        blob.upload_from_string(story.WEIGHTS)
-        return
-    with nexus.RemoteNexusFS(stage.server.url, stage.server.admin.api_key) as nx:
-        nx.add_mount("/datasets", "gcs", {"bucket": stage.places["datasets"]})
-        nx.write("/datasets/reference/model-weights.bin", story.WEIGHTS)
-        nx.remove_mount("/datasets")
+    blob = stage.google.bucket(stage.places["datasets"]).blob("reference/model-weights.bin")
+    blob.upload_from_string(story.WEIGHTS)
 
 
 def _sync(stage: Stage) -> None:
