@@ -28,7 +28,9 @@ from backends.http import PASSING, Http, retry_after
 from backends.settings import read_timeout, read_url
 
 GOOGLE = "https://storage.googleapis.com"
-SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+READ_WRITE = "https://www.googleapis.com/auth/devstorage.read_write"
+FULL_CONTROL = "https://www.googleapis.com/auth/devstorage.full_control"
+"""Besides what the other covers, it covers patches of what is said of objects."""
 TOO_FAST = {"rateLimitExceeded", "userRateLimitExceeded"}
 FULL = {"quotaExceeded"}
 NO_CREDENTIALS = (
@@ -51,11 +53,11 @@ def read_endpoint(config: Mapping[str, str]) -> str:
 class GcsClient:
     """Requests about one bucket."""
 
-    def __init__(self, config: Mapping[str, str]) -> None:
+    def __init__(self, config: Mapping[str, str], scope: str = READ_WRITE) -> None:
         endpoint = read_endpoint(config)
         self.http = Http(endpoint, timeout=read_timeout(config), connections=THREADS)
         self.bucket = config["bucket"]
-        self._credentials = _Credentials(config, endpoint)
+        self._credentials = _Credentials(config, endpoint, scope)
         self._project = config.get("project_id")
         self._objects = f"{endpoint}/storage/v1/b/{quote(self.bucket, safe='')}/o"
         self._upload = f"{endpoint}/upload/storage/v1/b/{quote(self.bucket, safe='')}/o"
@@ -140,12 +142,13 @@ class GcsClient:
 class _Credentials:
     """Who we are to Google, looked for when it is first needed: looking may ask the machine's metadata service."""
 
-    def __init__(self, config: Mapping[str, str], endpoint: str) -> None:
+    def __init__(self, config: Mapping[str, str], endpoint: str, scope: str) -> None:
+        self._scope = scope
         self._lock = threading.Lock()
         self._found: Any = None
         path = config.get("credentials_path")
         if path is not None:
-            self._found = _read(path)
+            self._found = _read(path, scope)
         # A token for Google is not shown to anybody else but by explicit wish.
         host = urlsplit(endpoint).hostname or ""
         self._anonymous = path is None and not host.endswith(".googleapis.com")
@@ -157,7 +160,7 @@ class _Credentials:
         try:
             with self._lock:
                 if self._found is None:
-                    self._found, _ = google.auth.default(scopes=[SCOPE])
+                    self._found, _ = google.auth.default(scopes=[self._scope])
                 if not self._found.valid:
                     self._found.refresh(google.auth.transport.urllib3.Request(http.pool))  # type: ignore[no-untyped-call]
                 self._found.apply(headers)
@@ -177,7 +180,7 @@ class _Credentials:
                 self._found.token = None
 
 
-def _read(path: str) -> Any:
+def _read(path: str, scope: str) -> Any:
     """Credentials from a key file. Only kinds that name no further file, program or address of their own choosing."""
     if not Path(path).is_absolute():
         raise StoreMisconfigured(f"credentials_path must be an absolute path: {path}")
@@ -185,9 +188,9 @@ def _read(path: str) -> Any:
         told = json.loads(Path(path).read_text())
         kind = told["type"]
         if kind == "service_account":
-            return service_account.Credentials.from_service_account_info(told, scopes=[SCOPE])  # type: ignore[no-untyped-call]
+            return service_account.Credentials.from_service_account_info(told, scopes=[scope])  # type: ignore[no-untyped-call]
         if kind == "authorized_user":
-            return oauth2.Credentials.from_authorized_user_info(told, scopes=[SCOPE])  # type: ignore[no-untyped-call]
+            return oauth2.Credentials.from_authorized_user_info(told, scopes=[scope])  # type: ignore[no-untyped-call]
     except OSError as error:
         raise StoreMisconfigured(
             f"credentials_path is not a usable file of Google credentials: {path}: {error.strerror}"

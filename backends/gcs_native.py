@@ -22,7 +22,7 @@ import urllib3
 
 from backends.base import ByteRange, StoreRefused, StoreUnavailable
 from backends.calls import Body
-from backends.gcs_client import GcsClient, object_of
+from backends.gcs_client import FULL_CONTROL, GcsClient, object_of
 from backends.http import HttpBody, starts_at
 from backends.native import Expected, KeyRefused, NativeAttributes, NativeEntry, NativeObject, NativePage, StateChanged
 from backends.remote_native import BLOCK, UploadGone, last_of
@@ -45,7 +45,7 @@ class GcsNative:
     """A NativeBucket of the JSON API's calls."""
 
     def __init__(self, config: Mapping[str, str], prefix: str = "") -> None:
-        self._client = GcsClient(config)
+        self._client = GcsClient(config, FULL_CONTROL)
         self._prefix = prefix
 
     def check_key(self, key: str) -> None:
@@ -270,7 +270,8 @@ class GcsUpload:
 
     def abort(self) -> None:
         well = (200, 204, CANCELLED, *GONE)
-        with self._client.asked("DELETE", self._session, "storage.objects.create", well=well) as answer:
+        sent = {"Content-Length": "0"}
+        with self._client.asked("DELETE", self._session, "storage.objects.create", sent, well=well) as answer:
             self._client.http.whole(answer)
 
 

@@ -334,17 +334,16 @@ class _Writing:
         return made
 
     async def _put(self, content: bytes) -> NativeObject:
-        etag = await self._calls.once(_md5, content)
-
         async def outcome() -> NativeObject | None:
-            return self._ours(await self._calls.call(self._bucket.find, self._key), etag)
+            found = await self._calls.call(self._bucket.find, self._key)
+            return self._ours(found, await self._calls.once(_md5, content))
 
         async def attempt(unsure: bool) -> NativeObject:
             put = self._bucket.put
             if not unsure:
                 return await self._calls.once(put, self._key, content, self._attributes, self._expected)
             found = await self._calls.once(self._bucket.find, self._key)
-            if (ours := self._ours(found, etag)) is not None:
+            if (ours := self._ours(found, await self._calls.once(_md5, content))) is not None:
                 return ours
             if self._expected != ANYTHING:
                 return await self._calls.once(put, self._key, content, self._attributes, self._expected)
