@@ -45,6 +45,10 @@ class Calls:
         """One attempt."""
         return await self.wait(self.submit(function, *args))
 
+    async def steps(self, function: Callable[..., T], *args: Any) -> T:
+        """One attempt of what takes many requests: only each of those has a deadline, its socket's."""
+        return await asyncio.wrap_future(self.submit(function, *args))
+
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """As many attempts as it takes; for what may be done twice."""
         return await self.retries.call(lambda: self.once(function, *args))

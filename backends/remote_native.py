@@ -104,7 +104,7 @@ class NativeBucket(Protocol):
         """Begin one of many steps. Raises StateChanged where that can be told already."""
 
     def describe(self, key: str, attributes: NativeAttributes, state: str) -> NativeObject:
-        """Replace what is said of an object. Raises StateChanged, ConditionUnknown."""
+        """Replace what is said of an object, in as many requests as it takes. Raises StateChanged, ConditionUnknown."""
 
     def remove(self, key: str, state: str | None) -> None:
         """Remove an object, if it is in that state. Raises StateChanged, ConditionUnknown. Absence is success."""
@@ -200,7 +200,7 @@ class RemoteNative:
         async def attempt(unsure: bool) -> NativeObject:
             if unsure and (found := await outcome()) is not None:
                 return found
-            return await self._calls.once(self._bucket.describe, whole, attributes, state)
+            return await self._calls.steps(self._bucket.describe, whole, attributes, state)
 
         return self._own(await _settled(self._calls, attempt, outcome))
 

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
@@ -168,9 +169,12 @@ class S3Native:
         with self._client.telling("s3:PutObject"):
             begun = self._client.api.create_multipart_upload(**self._where, Key=key, **_sent(attributes), **kept)
         upload = S3Upload(self, self._client, key, begun["UploadId"], attributes, Expected(state=state))
+        spans = [ByteRange(start, min(start + COPIED, size)) for start in range(0, size, COPIED)]
+        source = self._itself(key, state)
         try:
-            for number, start in enumerate(range(0, size, COPIED)):
-                upload.copy(number, self._itself(key, state), ByteRange(start, min(start + COPIED, size)))
+            with ThreadPoolExecutor(S3Upload.parallel, thread_name_prefix="s3-copy") as pool:
+                for _ in pool.map(lambda part: upload.copy(part[0], source, part[1]), enumerate(spans)):
+                    pass
             return upload.complete()
         except BaseException:
             with contextlib.suppress(StoreUnavailable, StoreRefused, StoreMisconfigured):
