@@ -52,9 +52,16 @@ def _gcs(config: dict[str, str]) -> NativeBucket:
     return faithful(config, sessions=True)
 
 
+def _azure(config: dict[str, str]) -> NativeBucket:
+    from backends.azure_native import AzureNative
+
+    return AzureNative(config)
+
+
 CLOUDS: dict[str, tuple[str, str, Callable[[dict[str, str]], NativeBucket]]] = {
     "s3": ("moto", "endpoint_url", _s3),
     "gcs": ("fake_gcs", "endpoint", _gcs),
+    "azure": ("azurite", "account_url", _azure),
 }
 
 
