@@ -53,9 +53,10 @@ def _gcs(config: dict[str, str]) -> NativeBucket:
 
 
 def _azure(config: dict[str, str]) -> NativeBucket:
+    from backends.azure_client import AzureClient
     from backends.azure_native import AzureNative
 
-    return AzureNative(config)
+    return AzureNative(AzureClient(config))
 
 
 CLOUDS: dict[str, tuple[str, str, Callable[[dict[str, str]], NativeBucket]]] = {
