@@ -57,6 +57,8 @@ class Connection(asyncio.Protocol):
         """When a client that has nothing under way must have sent something."""
         self._exchange: Exchange | None = None
         """The latest: what comes of a body is its."""
+        self._answering: Exchange | None = None
+        """The one that is being answered: the latest, or one before it."""
         self._queued: deque[Exchange] = deque()
         """Those that were sent before the one before them was answered."""
         self._reading = True
@@ -66,6 +68,8 @@ class Connection(asyncio.Protocol):
         self._common: tuple[object, bytes] = (None, b"")
         self.common_lines = 0
         self._head_size = 0
+        """Bytes that came since the last that was of use: of a head, or of trailers and extensions of chunks."""
+        self._hosts = 0
         self._in_head = True
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -90,7 +94,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._state.connections.discard(cast(Any, self))
         self._closing = True
-        for exchange in (*self._queued, self._exchange):
+        for exchange in (self._answering, *self._queued, self._exchange):
             if exchange is not None:
                 exchange.leave()
         self._queued.clear()
@@ -99,15 +103,17 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
-        if self._in_head:
-            self._head_size += len(data)
+        self._head_size += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._go_on(data[upgrade.args[0] :])
+            if self._parser.get_method() == b"CONNECT":
+                self._refuse(BAD_REQUEST)  # this is no proxy, and whatever follows is no HTTP
+            else:
+                self._go_on(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(BAD_REQUEST)
-        if self._in_head and self._head_size > self.patience.head_bytes:
+        if self._head_size > self.patience.head_bytes:
             self._refuse(TOO_LARGE)
 
     def _go_on(self, rest: bytes) -> None:
@@ -137,7 +143,7 @@ class Connection(asyncio.Protocol):
     # -- what httptools found
 
     def on_message_begin(self) -> None:
-        self._url, self._headers, self._expects = b"", [], False
+        self._url, self._headers, self._expects, self._hosts = b"", [], False, 0
         self._in_head = True
         if self._exchange is None or self._exchange.answered:
             self._until = self.loop.time() + self.patience.head
@@ -146,19 +152,27 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer is no header of the request: what is decided is decided by its head
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects = True
+        elif name == b"host":
+            self._hosts += 1
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._closing or self._parser.should_upgrade():
             return
+        large = self._head_size > self.patience.head_bytes and self._size_of_head() > self.patience.head_bytes
         self._in_head, self._head_size, self._until = False, 0, NEVER
-        if len(self._headers) > MAX_HEADERS:
-            self._refuse(TOO_LARGE)
-            return
         version = self._parser.get_http_version()
+        if large or len(self._headers) > MAX_HEADERS:
+            self._refuse(TOO_LARGE)
+            raise ValueError("its body is nobody's")
+        if self._hosts != 1 and (self._hosts or version != "1.0") or version not in ("1.0", "1.1"):
+            self._refuse(BAD_REQUEST)
+            raise ValueError("its body is nobody's")
         url = httptools.parse_url(self._url)
         path = url.path.decode("ascii")
         scope = {
@@ -182,7 +196,12 @@ class Connection(asyncio.Protocol):
             self._pause_reading()
             self._queued.append(self._exchange)
 
+    def _size_of_head(self) -> int:
+        """What came of it alone: what was read with it may be a body."""
+        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
+
     def on_body(self, body: bytes) -> None:
+        self._head_size = 0
         exchange = self._exchange
         if exchange is None or exchange.answered or self._closing:
             return
@@ -191,12 +210,14 @@ class Connection(asyncio.Protocol):
             self._pause_reading()
 
     def on_message_complete(self) -> None:
+        self._head_size = 0
         if self._exchange is not None and not self._exchange.answered and not self._in_head:
             self._exchange.finish()
 
     # -- exchanges
 
     def _begin(self, exchange: Exchange) -> None:
+        self._answering = exchange
         task = self.loop.create_task(exchange.run(self._application))
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
