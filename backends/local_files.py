@@ -12,6 +12,7 @@ import hashlib
 import json
 import mimetypes
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ NOTE = "user.nexus"
 MAX_NAME = 255
 NOTHING = hashlib.md5(usedforsecurity=False).hexdigest()
 UNSAID = "binary/octet-stream"
+_UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+"""What no header has, so that we never noted it."""
 DIRECTORY = "application/x-directory"
 _TYPES = mimetypes.MimeTypes()
 """Python's own table: what the machine has besides would make servers differ."""
@@ -166,7 +169,7 @@ def read_note(fd: int | None) -> Note | None:
         texts = [state, etag, content_type, *_texts(headers), *_texts(metadata)]
     except (OSError, ValueError, TypeError, AttributeError):
         return None
-    if not all(isinstance(text, str) and text.isprintable() for text in texts):
+    if not all(isinstance(text, str) and not _UNFIT.search(text) for text in texts):
         return None
     return Note(state, etag, content_type, headers, metadata)
 

@@ -222,3 +222,11 @@ async def test_a_killed_writer_leaves_the_former_object(store: NativeStore, tmp_
     assert await store.find("a") == made
     assert await content(store, "a") == b"old"
     assert await shown(store) == ["a"]
+
+
+@pytest.mark.parametrize("value", ["a\tb", "no\u00a0break", "zero\u200dwidth", "next\u0085line", "private\ue000"])
+async def test_metadata_is_kept_whatever_a_header_may_hold(store: NativeStore, value: str) -> None:
+    made = await store.write("a", chunks(b"one"), NativeAttributes("text/plain", {}, {"said": value}))
+    found = await store.find("a")
+    assert found is not None
+    assert (found.attributes.metadata, found.entry.etag) == ({"said": value}, made.entry.etag)
