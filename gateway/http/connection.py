@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
         if large or len(self._headers) > MAX_HEADERS:
             self._refuse(TOO_LARGE)
             raise ValueError("its body is nobody's")
-        if self._hosts != 1 and (self._hosts or version != "1.0") or version not in ("1.0", "1.1"):
+        if (self._hosts != 1 and (self._hosts or version != "1.0")) or version not in ("1.0", "1.1"):
             self._refuse(BAD_REQUEST)
             raise ValueError("its body is nobody's")
         url = httptools.parse_url(self._url)
