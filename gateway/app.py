@@ -39,10 +39,8 @@ from gateway.files import Files
 from gateway.generation import Generation
 from gateway.grants import Grants, Groups
 from gateway.identity import Users
-from gateway.kms.aws import AwsKms
 from gateway.kms.base import Kms
 from gateway.kms.local import LocalKms
-from gateway.kms.vault import VaultKms
 from gateway.lifecycle import Calendar
 from gateway.lifecycle import worker as lifecycle
 from gateway.lifecycle.mover import Mover
@@ -125,9 +123,14 @@ def _kinds() -> list[StoreKind]:
 
 
 def _kms(settings: Settings, catalog: Catalog, master_key: MasterKey) -> Kms:
+    # Their clients weigh some 20 MiB: who does without them does not carry them.
     if settings.kms == "vault":
+        from gateway.kms.vault import VaultKms
+
         return VaultKms(settings.kms_url, settings.kms_token_text() or "", settings.kms_mount)
     if settings.kms == "aws":
+        from gateway.kms.aws import AwsKms
+
         return AwsKms(settings.region, settings.kms_url)
     return LocalKms(catalog, master_key, settings.default_kms_key())
 
