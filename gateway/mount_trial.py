@@ -11,14 +11,18 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from backends.base import DEFAULT_SCOPE, BlobName, BlobStore, ByteRange, Probing, StoreError
-from backends.native import ABSENT, NativeAttributes, NativeObject, NativeStore
+from backends.native import ABSENT, NativeAttributes, NativeEntry, NativeStore
 
 SIZE = 64 * 1024
 SPAN = ByteRange(1000, 3000)
 STEP_SECONDS = 45.0
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+ANSWERS = "it answers and knows us"
+ABSENT_AFTER_WRITE = "what was written is not there"
+THERE_AFTER_DELETE = "what was deleted is still there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,12 @@ class Trial:
     def passed(self) -> bool:
         return all(step.outcome != FAILED for step in self.steps)
 
+    def has_passed(self, name: str) -> bool:
+        return any(step.name == name and step.outcome == PASSED for step in self.steps)
+
     async def step(self, name: str, action: Callable[[], Awaitable[str]], *needs: str) -> None:
         """Do a step, unless one that it needs did not pass."""
-        outcomes = {step.name: step.outcome for step in self.steps}
-        missing = [need for need in needs if outcomes.get(need) != PASSED]
+        missing = [need for need in needs if not self.has_passed(need)]
         if missing:
             self.steps.append(Step(name, SKIPPED, message=f"needs {missing[0]}"))
             return
@@ -67,136 +73,174 @@ class Trial:
         )
 
 
-async def try_blobs(store: BlobStore, *, readonly: bool) -> Trial:
-    """Try a store of blobs. Its marker and other blobs are left alone."""
-    trial, content = Trial(), secrets.token_bytes(SIZE)
-    name = BlobName(DEFAULT_SCOPE, hashlib.sha256(content).hexdigest())
-    written = [0.0, 0.0]
+class _Probe(Protocol):
+    """What each step does in a store of one layout. What they return is said of it."""
 
-    async def connect() -> str:
-        if isinstance(store, Probing):
-            await store.probe()
+    read_needs: str
+    """The step after which what was written can be read."""
+
+    async def connect(self) -> str: ...
+    async def write(self) -> str: ...
+    async def look(self) -> str: ...
+    async def read(self) -> str: ...
+    async def read_range(self) -> str: ...
+    async def list_some(self) -> str: ...
+    async def delete(self) -> str: ...
+
+
+class _Blobs:
+    """The steps in a store of blobs. Its marker and other blobs are left alone."""
+
+    read_needs = "write"
+
+    def __init__(self, store: BlobStore, trial: Trial) -> None:
+        self._store = store
+        self._trial = trial
+        self._content = secrets.token_bytes(SIZE)
+        self._name = BlobName(DEFAULT_SCOPE, hashlib.sha256(self._content).hexdigest())
+        self._begun = self._done = 0.0
+
+    async def connect(self) -> str:
+        if isinstance(self._store, Probing):
+            await self._store.probe()
         else:
-            await store.stat(name)
-        return "it answers and knows us"
+            await self._store.stat(self._name)
+        return ANSWERS
 
-    async def write() -> str:
-        written[0] = time.time()
-        await store.put(name, content)
-        written[1] = time.time()
+    async def write(self) -> str:
+        self._begun = time.time()
+        await self._store.put(self._name, self._content)
+        self._done = time.time()
         return f"{SIZE} bytes"
 
-    async def look() -> str:
-        found = await store.stat(name)
+    async def look(self) -> str:
+        found = await self._store.stat(self._name)
         if found is None or found.size != SIZE:
-            raise StoreError("what was written is not there")
-        trial.see_clock(found.stored_at, *written)
+            raise StoreError(ABSENT_AFTER_WRITE)
+        self._trial.see_clock(found.stored_at, self._begun, self._done)
         return ""
 
-    async def read() -> str:
-        return await _same(store.get(name), content)
+    async def read(self) -> str:
+        return await _same(self._store.get(self._name), self._content)
 
-    async def read_range() -> str:
-        return await _same(store.get(name, SPAN), content[SPAN.start : SPAN.stop])
+    async def read_range(self) -> str:
+        return await _same(self._store.get(self._name, SPAN), self._content[SPAN.start : SPAN.stop])
 
-    async def list_some() -> str:
-        async for _ in store.scan():
+    async def list_some(self) -> str:
+        async for _ in self._store.scan():
             return "it shows blobs"
         return "it shows no blob"
 
-    async def delete() -> str:
-        await store.delete(name)
-        if await store.stat(name) is not None:
-            raise StoreError("what was deleted is still there")
+    async def delete(self) -> str:
+        await self._store.delete(self._name)
+        if await self._store.stat(self._name) is not None:
+            raise StoreError(THERE_AFTER_DELETE)
         return ""
 
-    await trial.step("connect", connect)
-    if readonly:
-        await trial.step("list", list_some, "connect")
-        trial.steps += (Step(each, SKIPPED, message="the mount is read-only") for each in ("write", "delete"))
-        return trial
-    await trial.step("write", write, "connect")
-    await trial.step("look", look, "write")
-    await trial.step("read", read, "write")
-    await trial.step("range", read_range, "write")
-    await trial.step("list", list_some, "connect")
-    await trial.step("delete", delete, "write")
-    return trial
+
+class _Keys:
+    """The steps in a store that is served as it stands."""
+
+    read_needs = "look"
+
+    def __init__(self, store: NativeStore, trial: Trial) -> None:
+        self._store = store
+        self._trial = trial
+        self._content = secrets.token_bytes(SIZE)
+        self._key = f"nexus-probe-{secrets.token_hex(8)}"
+        self._begun = self._done = 0.0
+        self._seen: NativeEntry | None = None
+
+    async def connect(self) -> str:
+        await self._store.probe()
+        return ANSWERS
+
+    async def write(self) -> str:
+        async def body() -> AsyncIterator[bytes]:
+            yield self._content
+
+        self._begun = time.time()
+        await self._store.write(self._key, body(), NativeAttributes(), ABSENT)
+        self._done = time.time()
+        return f"{SIZE} bytes as {self._key}"
+
+    async def look(self) -> str:
+        found = await self._store.find(self._key)
+        if found is None or found.entry.size != SIZE:
+            raise StoreError(ABSENT_AFTER_WRITE)
+        self._seen = found.entry
+        self._trial.see_clock(found.entry.modified_at / 1000, self._begun, self._done)
+        return ""
+
+    async def read(self) -> str:
+        assert self._seen is not None
+        return await _same(self._store.read(self._key, ByteRange(0, SIZE), self._seen.state), self._content)
+
+    async def read_range(self) -> str:
+        assert self._seen is not None
+        return await _same(self._store.read(self._key, SPAN, self._seen.state), self._content[SPAN.start : SPAN.stop])
+
+    async def list_some(self) -> str:
+        page = await self._store.list(self._key, "", "", 1)
+        if not page.entries and self._trial.has_passed("write"):
+            raise StoreError("what was written is not listed")
+        return f"{len(page.entries)} key"
+
+    async def delete(self) -> str:
+        await self._store.delete(self._key)
+        if await self._store.find(self._key) is not None:
+            raise StoreError(THERE_AFTER_DELETE)
+        return ""
+
+    async def list_first(self) -> str:
+        page = await self._store.list("", "", "", 1)
+        self._seen = page.entries[0] if page.entries else None
+        return f"{len(page.entries)} key"
+
+    async def read_first(self) -> str:
+        if self._seen is None:
+            return "there is nothing to read"
+        span = ByteRange(0, min(self._seen.size, SIZE))
+        size = sum([len(chunk) async for chunk in self._store.read(self._seen.key, span, self._seen.state)])
+        return f"{size} bytes of {self._seen.key}"
+
+
+async def try_blobs(store: BlobStore, *, readonly: bool) -> Trial:
+    """Try a store of blobs."""
+    trial = Trial()
+    probe = _Blobs(store, trial)
+    if not readonly:
+        return await _try_all(trial, probe)
+    await trial.step("connect", probe.connect)
+    await trial.step("list", probe.list_some, "connect")
+    return _without_writing(trial)
 
 
 async def try_native(store: NativeStore, *, readonly: bool) -> Trial:
     """Try a store that is served as it stands; of a read-only one, read what is there."""
-    trial, content = Trial(), secrets.token_bytes(SIZE)
-    key = f"nexus-probe-{secrets.token_hex(8)}"
-    written = [0.0, 0.0]
-    found: list[NativeObject] = []
+    trial = Trial()
+    probe = _Keys(store, trial)
+    if not readonly:
+        return await _try_all(trial, probe)
+    await trial.step("connect", probe.connect)
+    await trial.step("list", probe.list_first, "connect")
+    await trial.step("read", probe.read_first, "list")
+    return _without_writing(trial)
 
-    async def connect() -> str:
-        await store.probe()
-        return "it answers and knows us"
 
-    async def body() -> AsyncIterator[bytes]:
-        yield content
+async def _try_all(trial: Trial, probe: _Probe) -> Trial:
+    await trial.step("connect", probe.connect)
+    await trial.step("write", probe.write, "connect")
+    await trial.step("look", probe.look, "write")
+    await trial.step("read", probe.read, probe.read_needs)
+    await trial.step("range", probe.read_range, probe.read_needs)
+    await trial.step("list", probe.list_some, "connect")
+    await trial.step("delete", probe.delete, "write")
+    return trial
 
-    async def write() -> str:
-        written[0] = time.time()
-        found.append(await store.write(key, body(), NativeAttributes(), ABSENT))
-        written[1] = time.time()
-        return f"{SIZE} bytes as {key}"
 
-    async def look() -> str:
-        seen = await store.find(key)
-        if seen is None or seen.entry.size != SIZE:
-            raise StoreError("what was written is not there")
-        found[:] = [seen]
-        trial.see_clock(seen.entry.modified_at / 1000, *written)
-        return ""
-
-    async def read() -> str:
-        entry = found[0].entry
-        return await _same(store.read(entry.key, ByteRange(0, SIZE), entry.state), content)
-
-    async def read_range() -> str:
-        entry = found[0].entry
-        return await _same(store.read(entry.key, SPAN, entry.state), content[SPAN.start : SPAN.stop])
-
-    async def list_some() -> str:
-        page = await store.list("" if readonly else key, "", "", 1)
-        if not readonly and not page.entries and trial_passed("write"):
-            raise StoreError("what was written is not listed")
-        for entry in page.entries:
-            found[:] = [NativeObject(entry, NativeAttributes())]
-        return f"{len(page.entries)} key"
-
-    def trial_passed(name: str) -> bool:
-        return any(step.name == name and step.outcome == PASSED for step in trial.steps)
-
-    async def read_first() -> str:
-        if not found:
-            return "there is nothing to read"
-        entry = found[0].entry
-        span = ByteRange(0, min(entry.size, SIZE))
-        size = sum([len(chunk) async for chunk in store.read(entry.key, span, entry.state)])
-        return f"{size} bytes of {entry.key}"
-
-    async def delete() -> str:
-        await store.delete(key)
-        if await store.find(key) is not None:
-            raise StoreError("what was deleted is still there")
-        return ""
-
-    await trial.step("connect", connect)
-    if readonly:
-        await trial.step("list", list_some, "connect")
-        await trial.step("read", read_first, "list")
-        trial.steps += (Step(each, SKIPPED, message="the mount is read-only") for each in ("write", "delete"))
-        return trial
-    await trial.step("write", write, "connect")
-    await trial.step("look", look, "write")
-    await trial.step("read", read, "look")
-    await trial.step("range", read_range, "look")
-    await trial.step("list", list_some, "connect")
-    await trial.step("delete", delete, "write")
+def _without_writing(trial: Trial) -> Trial:
+    trial.steps += (Step(each, SKIPPED, message="the mount is read-only") for each in ("write", "delete"))
     return trial
 
 
