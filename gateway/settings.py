@@ -69,9 +69,9 @@ class Settings(BaseSettings):
     idle_timeout: float = Field(75.0, gt=0)
     """How long a connection is kept between requests."""
     body_timeout: float = Field(60.0, gt=0)
-    """How long a client may send nothing of a body, and after how long the whole body must have come at a rate of"""
+    """How long a client may send nothing of a body, and after how long it is held to ``min_body_rate``."""
     min_body_rate: int = Field(1024, ge=1)
-    """bytes a second at least."""
+    """Bytes a second at which a whole body must come at least."""
     answer_timeout: float = Field(60.0, gt=0)
     """How long a client may take nothing of an answer."""
     max_head_size: int = Field(64 * 1024, ge=8192)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import random
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from backends.base import BlobStore, ByteRange, StoreError, StoreUnavailable, read_all
+from backends.base import BlobStore, StoreUnavailable, read_all
 from backends.registry import open_store
 from backends.remote import Container, RemoteStore
 from backends.retrying import Retries
 from tests import services
-from tests.backends.test_faults import STUBBORN, Stubborn
+from tests.backends.test_faults import STUBBORN, Stubborn, live_at_random
 from tests.contracts.blob_store import RemoteStoreContract, name_of, names_in
 from tests.e2e.harness import unique
 from tests.tcp_faults import WEIGHTS, TcpFaults, tcp_proxy
-
-MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -75,43 +71,11 @@ class TestContract(RemoteStoreContract):
 
 
 async def test_no_acknowledged_write_is_lost_and_no_byte_is_wrong(service: Service) -> None:
-    """Puts, gets and deletes at random with few retries, some of which fail; then the truth, without faults."""
     service.faults.rate = 0.95
-    chance = random.Random(7)
-    contents = [os.urandom(chance.choice([1, 100, 70_000, 2 * MIB])) + bytes([n]) for n in range(40)]
     retries = Retries(2, 10, 0.002, 0.01)
     store = RemoteStore(service.container(service.faulty), service.prefix, timeout=1, retries=retries, threads=8)
-    kept, failed = set(), 0
-
-    async def live(content: bytes) -> None:
-        nonlocal failed
-        name = name_of(content)
-        for _ in range(2):
-            try:
-                await store.put(name, content)
-                kept.add(name)
-                assert await read_all(store, name) == content
-                start, stop = sorted((chance.randint(0, len(content)), chance.randint(0, len(content))))
-                span = ByteRange(start, stop)
-                assert b"".join([chunk async for chunk in store.get(name, span)]) == content[start:stop]
-                if content[:1] < b"\x40":
-                    kept.discard(name)
-                    await store.delete(name)
-                    assert await store.stat(name) is None
-            except StoreError:
-                failed += 1
-
-    await asyncio.gather(*(live(content) for content in contents))
-    await store.close()
-    assert failed, "the faults were too few to try anything"
+    await live_at_random(store, open_store(service.backend_type, service.direct), 40)
     assert set(WEIGHTS) <= set(service.faults.met), service.faults.met
-    plain = open_store(service.backend_type, service.direct)
-    there = await names_in(plain)
-    assert kept <= there
-    for content in contents:
-        if name_of(content) in there:
-            assert await read_all(plain, name_of(content)) == content
-    await plain.close()
 
 
 @pytest.mark.parametrize("fault", sorted(set(WEIGHTS) - {"slow"}))
