@@ -196,6 +196,11 @@ class AzureNative:
             except StoreUnavailable:
                 if not insist or attempt == ATTEMPTS - 1:
                     raise
+            except StateChanged as error:
+                if not attempt:
+                    raise
+                # By somebody else, or by the attempt whose answer was lost: who asked looks which.
+                raise StoreUnavailable(f"whether {key!r} was changed cannot be told: {error}") from error
         raise AssertionError("there is at least one attempt")
 
     def remove(self, key: str, state: str | None) -> None:

@@ -6,7 +6,9 @@ import asyncio
 import base64
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -100,6 +102,36 @@ async def test_describing_keeps_the_md5(store: NativeStore) -> None:
         made = await store.describe("a", said, made.entry.state)
         assert made == await store.find("a")
         assert (made.entry.etag, made.attributes) == (hashlib.md5(b"hello").hexdigest(), said)
+
+
+@pytest.mark.parametrize("overtaken", [False, True])
+async def test_a_second_step_whose_answer_was_lost_is_looked_for(
+    store: NativeStore, config: dict[str, str], monkeypatch: pytest.MonkeyPatch, overtaken: bool
+) -> None:
+    """It was made, which must not be told as somebody else's change; what somebody else wrote since must be."""
+    say, lost = azure_native.AzureNative._changing, []
+    blob = services.azure_client(config["account_url"]).get_blob_client("blobs", f"{config['prefix']}/a")
+
+    @contextmanager
+    def losing(bucket: azure_native.AzureNative, *call: Any, **more: Any) -> Iterator[Any]:
+        with say(bucket, *call, **more) as answer:
+            if {"comp": "properties"} in call and not lost:
+                lost.append(call)
+                if overtaken:
+                    blob.upload_blob(b"theirs", overwrite=True)
+                raise StoreUnavailable("the answer was lost")
+            yield answer
+
+    made = await put(store, "a", b"hello")
+    monkeypatch.setattr(azure_native.AzureNative, "_changing", losing)
+    if overtaken:
+        with pytest.raises(StateChanged):
+            await store.describe("a", SAID, made.entry.state)
+        assert await content(store, "a") == b"theirs"
+    else:
+        described = await store.describe("a", SAID, made.entry.state)
+        assert described.attributes == SAID and described == await store.find("a")
+    assert lost
 
 
 async def test_of_many_long_bodies_for_a_free_key_one_wins(store: NativeStore) -> None:
