@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -92,12 +93,14 @@ def _write(actor: Actor, name: str, folder: Path, large: int) -> dict[str, bytes
 def _look(actor: Actor, expected: Mapping[str, bytes], folder: Path) -> list[str]:
     """List and read everything, by this client."""
     target = folder / "target"
-    found = {}
-    for key in actor.listed():
+    found: dict[str, bytes] = {}
+    listed = actor.listed()
+    for key in listed:
         target.unlink(missing_ok=True)
         actor.get(key, target)
         found[key] = target.read_bytes()
     faults = _compare(found, expected)
+    faults += [f"{key}: listed {times} times" for key, times in Counter(listed).items() if times > 1]
     for key, content in expected.items():
         start, stop = len(content) // 3, len(content) // 3 + 1000
         if len(content) > stop and actor.part(key, start, stop) != content[start:stop]:
