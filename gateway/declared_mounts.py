@@ -168,8 +168,9 @@ class DeclaredMounts:
         ]
 
         async def attempt(change: Change) -> str | None:
+            beside = [(other.backend_type, other.options) for other in trials if other is not change]
             try:
-                await self._mounts.try_store(change.backend_type, change.options)
+                await self._mounts.try_store(change.backend_type, change.options, beside)
             except (StoreError, BadMount) as error:
                 assert change.wanted is not None
                 return f"{change.wanted.where}: {error}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.base import (
@@ -34,6 +34,9 @@ from gateway.names import Names, Snapshot, StoreFactory, StoreKind
 from gateway.public_access import configs_of_new_bucket
 from gateway.storage_classes import check_class_name
 from gateway.types import Bucket, Mount, Principal, StoreInfo
+
+Configured = tuple[str, Mapping[str, str]]
+"""A store by its type and its settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +214,12 @@ class Mounts:
         """The kinds of stores there are."""
         return self._factory.kinds()
 
-    async def try_store(self, backend_type: str, options: Mapping[str, str]) -> None:
-        """Open a store before it is recorded, so that a wrong configuration is refused here and now."""
-        await self._check(backend_type, options)
+    async def try_store(self, backend_type: str, options: Mapping[str, str], beside: Sequence[Configured] = ()) -> None:
+        """Open a store before it is recorded, so that a wrong configuration is refused here and now.
+
+        ``beside`` are those that are to be recorded with it.
+        """
+        await self._check(backend_type, options, beside)
         trial: NativeStore | BlobStore | None
         trial = await asyncio.to_thread(self._factory.open_native, backend_type, options)
         if trial is None:
@@ -224,10 +230,10 @@ class Mounts:
         finally:
             await trial.close()
 
-    async def _check(self, backend_type: str, options: Mapping[str, str]) -> None:
+    async def _check(self, backend_type: str, options: Mapping[str, str], beside: Sequence[Configured] = ()) -> None:
         stores = (await self._names.current()).stores.values()
-        others: list[tuple[str, Mapping[str, str]]] = [(each.info.backend_type, each.info.config) for each in stores]
-        await asyncio.to_thread(self._factory.check_new, backend_type, options, others)
+        others: list[Configured] = [(each.info.backend_type, each.info.config) for each in stores]
+        await asyncio.to_thread(self._factory.check_new, backend_type, options, [*others, *beside])
 
     def new_bucket(self, name: str, owner: Principal, now: int) -> Bucket:
         """The bucket that a mount makes where it is missing."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 MAX_HEADERS = 250
 BAD_REQUEST = "400 Bad Request"
+NOT_IMPLEMENTED = "501 Not Implemented"
 TOO_LATE = "408 Request Timeout"
 TOO_LARGE = "431 Request Header Fields Too Large"
 
@@ -70,6 +71,8 @@ class Connection(asyncio.Protocol):
         self._head_size = 0
         """Bytes that came since the last that was of use: of a head, or of trailers and extensions of chunks."""
         self._hosts = 0
+        self._is_coded = False
+        """Whether the body is in a coding (gzip, say) that would be stored as if it were the content."""
         self._in_head = True
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -144,6 +147,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._url, self._headers, self._expects, self._hosts = b"", [], False, 0
+        self._is_coded = False
         self._in_head = True
         if self._exchange is None or self._exchange.answered:
             self._until = self.loop.time() + self.patience.head
@@ -159,6 +163,8 @@ class Connection(asyncio.Protocol):
             self._expects = True
         elif name == b"host":
             self._hosts += 1
+        elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            self._is_coded = True
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -172,6 +178,9 @@ class Connection(asyncio.Protocol):
             raise ValueError("its body is nobody's")
         if (self._hosts != 1 and (self._hosts or version != "1.0")) or version not in ("1.0", "1.1"):
             self._refuse(BAD_REQUEST)
+            raise ValueError("its body is nobody's")
+        if self._is_coded:
+            self._refuse(NOT_IMPLEMENTED)
             raise ValueError("its body is nobody's")
         url = httptools.parse_url(self._url)
         path = url.path.decode("ascii")

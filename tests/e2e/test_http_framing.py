@@ -34,6 +34,7 @@ def answer(server: Server, *sent: bytes) -> bytes:
         (b"GET /health HTTP/1.1\r\n\r\n", b"400 "),
         (b"GET /health HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", b"400 "),
         (b"GET /health HTTP/1.0\r\n\r\n", b"200 "),
+        (CHUNKED.replace(b"chunked", b"gzip, chunked") + b"0\r\n\r\n", b"501 "),
         (b"GET /health HTTP/2.0\r\nHost: x\r\n\r\n", b"400 "),
         (b"GET /health\r\n\r\n", b"400 "),
         (b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", b"431 "),

@@ -126,6 +126,19 @@ def test_a_bad_file_changes_nothing(file: File) -> None:
     assert file.points() == before
 
 
+def test_a_file_does_not_serve_as_it_stands_what_it_keeps_blobs_in(file: File) -> None:
+    """Neither of the two is mounted when the other is tried."""
+    (file.folder / "both" / "blobs").mkdir(parents=True)
+    before = file.points()
+    file.write(
+        file.local(f"/{unique('shown')}", "both", layout="native"),
+        file.local(f"/{unique('kept')}", "both/blobs", layout="cas"),
+    )
+    done = file.apply()
+    assert (done.returncode, file.points()) == (1, before)
+    assert "overlaps" in done.stderr
+
+
 def test_secrets_come_from_elsewhere_and_are_not_shown(
     file: File, moto: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
