@@ -202,8 +202,20 @@ class LocalNative:
                         os.unlink(entry.name, dir_fd=drafts)
         self._prepared = True
 
+    @contextmanager
+    def _own(self, name: bytes) -> Iterator[int]:
+        """A directory of ours, made again where others removed it: that is no absence of what is written or removed."""
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(opened_folder(self._root, [OURS, name]))
+            except FileNotFoundError:
+                self._prepared = False
+                self._prepare()
+                folder = stack.enter_context(opened_folder(self._root, [OURS, name]))
+            yield folder
+
     def _new_draft(self) -> Draft:
-        with opened_folder(self._root, [OURS, DRAFTS]) as folder:
+        with self._own(DRAFTS) as folder:
             return Draft(os.dup(folder))
 
     def _publish(
@@ -347,7 +359,7 @@ class LocalNative:
     def _locked(self, names: Sequence[bytes]) -> Iterator[None]:
         """No other gateway changes a key meanwhile."""
         number = zlib.crc32(b"/".join(names)) % LOCK_FILES
-        with opened_folder(self._root, [OURS, LOCKS]) as folder:
+        with self._own(LOCKS) as folder:
             fd = os.open(b"%d" % number, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -230,3 +231,13 @@ async def test_metadata_is_kept_whatever_a_header_may_hold(store: NativeStore, v
     found = await store.find("a")
     assert found is not None
     assert (found.attributes.metadata, found.entry.etag) == ({"said": value}, made.entry.etag)
+
+
+async def test_our_own_directory_is_made_again_where_others_removed_it(store: NativeStore, tmp_path: Path) -> None:
+    await put(store, "a", b"1")
+    shutil.rmtree(tmp_path / ".nexus")
+    await store.delete("a")
+    assert os.listdir(tmp_path) == [".nexus"], "deleted, and not only said to be"
+    shutil.rmtree(tmp_path / ".nexus")
+    await put(store, "a", b"2")
+    assert await content(store, "a") == b"2"
