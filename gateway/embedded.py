@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import tempfile
 import threading
 from pathlib import Path
@@ -63,17 +64,17 @@ class Embedded:
                 if not (self._settings.data_dir / CATALOG_FILE).exists():
                     asyncio.run(first_set_up(self._settings, ADMIN, with_key=False))
                 self._serve(str(folder / "socket"))
-        except BaseException as error:
+        except BaseException as error:  # whatever it is, ``start`` tells it; uvicorn leaves by SystemExit
             self._failure = error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             self._ready.set()
 
-    def _serve(self, socket: str) -> None:
+    def _serve(self, path: str) -> None:
         config = server_config(self._settings, Application(self._settings, ready=self._lend))
-        config.uds = socket
+        config.uds = path
         server = _Announcing(config, self._ready)
-        self.socket, self._server = socket, server
+        self.socket, self._server = path, server
         server.run()
         if not server.started:
             raise GatewayError("the gateway could not start; the log says why")
@@ -94,8 +95,8 @@ class _Announcing(uvicorn.Server):
         super().__init__(config)
         self._ready = ready
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
         if self.started:
             self._ready.set()
 

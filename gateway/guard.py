@@ -253,7 +253,7 @@ class Guard:
                 self._open_until = time.monotonic() + self._pause * random.uniform(0.8, 1.0)
                 continue
             except StoreError:
-                pass
+                pass  # as in ``ask``: it answers, and says what an operator must mend
             self._open_until = None
             # What fails again at once opens it again at once, for longer.
             self._row, self._pause = LIMIT - 1, min(self._pause * 2, LONGEST_PAUSE)

@@ -7,11 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backends.base import (
-    BlobStore,
-    Probing,
-    StoreError,
-)
+from backends.base import BlobStore, Probing, StoreError
 from backends.native import NativeStore
 from gateway.acl import ENFORCED
 from gateway.catalog import config
@@ -22,7 +18,6 @@ from gateway.errors import (
     BadMount,
     BadRequest,
     MountExists,
-    MountNotFound,
     NotHeld,
     ReadOnlyMount,
 )
@@ -120,7 +115,7 @@ class Mounts:
     ) -> MountView:
         """Mount a store at a prefix; makes the bucket it names. Raises BadMount, MountExists."""
         mount_point = check_mount_point(mount_point)
-        if any(mount.mount_point == mount_point for mount in (await self._names.current()).table.mounts):
+        if (await self._names.current()).table.find(mount_point) is not None:
             raise MountExists(mount_point)
         options = dict(settings)
         scope = options.pop("dedup_scope", "tenant")
@@ -157,9 +152,7 @@ class Mounts:
         """
         point = check_mount_point(mount_point)
         snapshot = await self._names.current()
-        mount = next((mount for mount in snapshot.table.mounts if mount.mount_point == point), None)
-        if mount is None:
-            raise MountNotFound(point)
+        mount = snapshot.table.at(point)
         sealed = None
         if settings:
             info = snapshot.stores[mount.store_id].info
@@ -167,7 +160,7 @@ class Mounts:
         await self._catalog.write(config.update_mount, mount, priority, readonly, sealed)
         self._names.forget()
         snapshot = await self._names.current()
-        return self._view(next(each for each in snapshot.table.mounts if each.mount_point == point), snapshot)
+        return self._view(snapshot.table.at(point), snapshot)
 
     async def _same_store(self, info: StoreInfo, options: dict[str, str]) -> dict[str, str]:
         """New settings of a store, once they open it and no other. Raises BadMount."""
@@ -184,9 +177,7 @@ class Mounts:
         """Try the store of a mount, by a connection of its own. Raises MountNotFound."""
         point = check_mount_point(mount_point)
         snapshot = await self._names.current()
-        mount = next((mount for mount in snapshot.table.mounts if mount.mount_point == point), None)
-        if mount is None:
-            raise MountNotFound(point)
+        mount = snapshot.table.at(point)
         info = snapshot.stores[mount.store_id].info
         return await self.test_store(info.backend_type, info.config, readonly=mount.readonly)
 
@@ -250,9 +241,7 @@ class Mounts:
         """What cannot be reached any more once a mount is removed. Raises MountNotFound."""
         point = check_mount_point(mount_point)
         snapshot = await self._names.current()
-        mount = next((mount for mount in snapshot.table.mounts if mount.mount_point == point), None)
-        if mount is None:
-            raise MountNotFound(point)
+        mount = snapshot.table.at(point)
         others = [each for each in snapshot.table.mounts if each.store_id == mount.store_id and each is not mount]
         held = Held(0, 0, 0, 0) if others else await self._catalog.scan(held_by, mount.store_id)
         classes = [name for name, bound in snapshot.classes.items() if bound == point]
@@ -273,9 +262,8 @@ class Mounts:
         """Place what is written with a storage class, from now on, at a mount. Raises BadRequest, MountNotFound."""
         name, point = check_class_name(storage_class), check_mount_point(mount_point)
         snapshot = await self._names.current()
-        if any(
-            mount.mount_point == point and snapshot.stores[mount.store_id].is_native for mount in snapshot.table.mounts
-        ):
+        mount = snapshot.table.find(point)
+        if mount is not None and snapshot.stores[mount.store_id].is_native:
             raise BadRequest(
                 "a native store gives each key its place: no storage class is bound to it", "mount_point", point
             )

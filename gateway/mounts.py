@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from gateway.errors import BackendNotFound, BadMount, ReadOnlyMount
+from gateway.errors import BackendNotFound, BadMount, MountNotFound, ReadOnlyMount
 from gateway.types import Mount
 
 MAX_MOUNT_POINT = 1024
@@ -43,6 +43,16 @@ class MountTable:
         ranked = sorted(mounts, key=lambda mount: (-mount.priority, -len(mount.mount_point), mount.mount_point))
         self.mounts = tuple(ranked)
         self._ranked = [(_below(mount.mount_point), mount) for mount in ranked]
+
+    def find(self, mount_point: str) -> Mount | None:
+        """The mount at exactly that mount point."""
+        return next((mount for mount in self.mounts if mount.mount_point == mount_point), None)
+
+    def at(self, mount_point: str) -> Mount:
+        """As ``find``. Raises MountNotFound."""
+        if (mount := self.find(mount_point)) is None:
+            raise MountNotFound(mount_point)
+        return mount
 
     def resolve(self, path: str) -> Mount:
         """The mount that serves ``path`` (``/bucket/key``). Raises BackendNotFound."""

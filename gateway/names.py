@@ -164,7 +164,7 @@ class Snapshot:
     def bound(self, storage_class: str, path: str) -> Mount:
         """The mount that a bound class places content at. Raises BackendNotFound, ReadOnlyMount."""
         point = self.classes[storage_class]
-        mount = next((mount for mount in self.table.mounts if mount.mount_point == point), None)
+        mount = self.table.find(point)
         if mount is None:
             raise BackendNotFound(point)
         if mount.readonly:
