@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -72,10 +73,15 @@ class Http:
         except (exceptions.LocationValueError, exceptions.URLSchemeUnknown) as error:
             raise StoreMisconfigured(f"{self.base} is no address: {error}") from error
         except (exceptions.HTTPError, OSError, ssl.SSLError) as error:
-            raise StoreUnavailable(f"{self.base} cannot be reached or broke off: {error}") from error
+            raise StoreUnavailable(f"{self.base} cannot be reached or broke off: {_said(error)}") from error
 
     def close(self) -> None:
         self.pool.clear()
+
+
+def _said(error: Exception) -> str:
+    """What the client beneath says, without the name of its connection in front: the address is told already."""
+    return re.sub(r"^\w+\(host=[^)]*\): ", "", str(error))
 
 
 class HttpBody:

@@ -154,8 +154,9 @@ def declared(table: Mapping[str, Any]) -> Declared:
     config = {name: text_of(value, f"{where}: config.{name}") for name, value in given.get("config", {}).items()}
     if "layout" in given:
         config["layout"] = given["layout"]
+    named = f"({point})"  # already there where the table was sent by a client that had read the file
     return Declared(
-        f"{where} ({point})",
+        where if where.endswith(named) else f"{where} {named}",
         point,
         given["type"],
         config,

@@ -49,6 +49,7 @@ def test_a_good_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     assert (other.config, other.dedup_scope) == ({"data_dir": "/x", "fsync": "false"}, "store")
     assert [declared(each) for each in found.dump()][1].config == other.config
+    assert [declared(each).where for each in found.dump()] == [each.where for each in found.mounts], "said once"
 
 
 @pytest.mark.parametrize(

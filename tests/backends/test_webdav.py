@@ -121,7 +121,7 @@ async def test_a_probe_says_what_is_wrong(webdav: dict[str, str]) -> None:
     for config, message in (
         ({**webdav, "password": "wrong"}, "does not accept the credentials"),
         ({**webdav, "url": webdav["url"] + "/nonesuch"}, "there is no folder .*/nonesuch: make it, or correct 'url'"),
-        ({"url": f"http://127.0.0.1:{free_port()}"}, "cannot be reached"),
+        ({"url": f"http://127.0.0.1:{free_port()}"}, "cannot be reached or broke off: (Failed|\\[Errno)"),
     ):
         store = open_store("webdav", config)
         with pytest.raises(StoreError, match=message):
