@@ -10,7 +10,9 @@ import typer
 
 from gateway.cli.client import USAGE, CliError, Json, Key, Url, print_json, print_table, server
 
-app = typer.Typer(help="Users, tenants and keys. Needs an admin's key.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Users, keys, tenants, groups, roles. Needs an admin's key.", no_args_is_help=True, rich_markup_mode=None
+)
 ALL = 1_000_000
 _KEY_COLUMNS = ("key_id", "user_id", "name", "readonly", "created_at", "expires_at", "revoked_at", "last_used_at")
 
@@ -107,7 +109,7 @@ def create_user_key(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Mint a key for a user and print it, once, with its S3 pair.
+    """Mint a key for a user. It is printed once, with its S3 pair.
 
     Example: nexus admin create-user-key alice --expires-days 90
     """
@@ -159,7 +161,7 @@ def update_key(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Change a key's name or expiry, or whether its user is an admin.
+    """Change a key's name or expiry. Or make its user an admin, or no admin any more.
 
     Example: nexus admin update-key NXABCDEFGHIJKLMNOPQR --expires-days 30
     """

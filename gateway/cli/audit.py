@@ -11,9 +11,7 @@ import typer
 
 from gateway.cli.client import USAGE, CliError, Json, Key, Server, Url, print_json, print_table, server
 
-app = typer.Typer(
-    help="The audit log: who changed what. Needs an admin's key.", invoke_without_command=True, rich_markup_mode=None
-)
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 COLUMNS = ("seq", "at", "user", "peer", "action", "target", "outcome", "error")
 FOLLOW_SECONDS = 1.0
 PAGE = 1000
@@ -35,7 +33,9 @@ def audit(
     api_key: Key = None,
     as_json: Annotated[bool, typer.Option("--json", "--json-output", help="Print a line of JSON for each.")] = False,
 ) -> None:
-    """List what was done, refused or failed.
+    """The audit log: who changed what. Needs an admin's key.
+
+    Without a command it lists what was done, refused or failed.
 
     Example: nexus audit --since 2026-11-01 --user alice
     """
@@ -80,7 +80,9 @@ def verify(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Find entries that were changed, removed or reordered, and a tail that was cut.
+    """Tell whether the log is what was written.
+
+    Finds entries that were changed, removed or reordered, and a tail that was cut.
 
     Exit code 0: the log is what was written. 1: it is not.
 
@@ -104,7 +106,7 @@ def verify(
 
 @app.command("head")
 def head(url: Url = None, api_key: Key = None, as_json: Json = False) -> None:
-    """Print the last entry's number and hash: keep it where this server's admins cannot change it.
+    """Print the last entry's number and hash. Keep it where this server's admins cannot change it.
 
     Example: nexus audit head > /mnt/elsewhere/audit-head
     """

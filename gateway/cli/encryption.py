@@ -18,7 +18,7 @@ KeyId = Annotated[str, typer.Argument(help="The key's name, as requests for SSE-
 
 @app.command("keys")
 def keys(url: Url = None, api_key: Key = None, as_json: Json = False) -> None:
-    """List the keys in use and the retired ones, with the number of blobs under each.
+    """List the keys in use and the retired ones. With the number of blobs under each.
 
     Example: nexus encryption keys
     """
@@ -82,7 +82,7 @@ def create_key(key_id: KeyId, url: Url = None, api_key: Key = None, as_json: Jso
 
 @app.command("disable-key")
 def disable_key(key_id: KeyId, url: Url = None, api_key: Key = None, as_json: Json = False) -> None:
-    """Let a key for SSE-KMS be used no more: what it protects cannot be read meanwhile.
+    """Let a key for SSE-KMS be used no more. What it protects cannot be read meanwhile.
 
     Example: nexus encryption disable-key payroll
     """

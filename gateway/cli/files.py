@@ -173,7 +173,7 @@ def stat(
 def mkdir(
     path: Annotated[str, typer.Argument(help="A bucket, or a directory in one.")], url: Url = None, api_key: Key = None
 ) -> None:
-    """Make a bucket, or a directory (a key that ends in a slash).
+    """Make a bucket or a directory. A directory is a key that ends in a slash.
 
     Example: nexus mkdir /reports
     """
@@ -193,7 +193,7 @@ def rm(
     url: Url = None,
     api_key: Key = None,
 ) -> None:
-    """Remove a file, or with --recursive everything below a path.
+    """Remove a file. With --recursive, everything below a path.
 
     Example: nexus rm --recursive /workspace/old/
     """

@@ -69,7 +69,7 @@ def set_class(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Place objects of a storage class in the store that is mounted at a path, while the server runs.
+    """Place objects of a storage class in a store. It is the one that is mounted at the path; the server runs on.
 
     Example: nexus storage-classes set GLACIER_IR /archives
     """

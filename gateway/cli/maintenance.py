@@ -22,7 +22,7 @@ DataDir = Annotated[
 
 
 def stats(url: Url = None, api_key: Key = None, as_json: Json = False) -> None:
-    """Objects, their bytes, what is stored of them, and what deduplication saves, by store.
+    """Count objects and bytes, by store. Tells what is stored of them, and what deduplication saves.
 
     Example: nexus stats
     """

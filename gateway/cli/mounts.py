@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.client import FAILED, USAGE, CliError, Json, Key, Url, print_json, print_table, server
+from gateway.cli.client import FAILED, USAGE, CliError, Json, Key, Server, Url, print_json, print_table, server
 from gateway.secret_values import LARGEST, BadSecret, from_bytes, from_environment, from_file
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ _COLUMNS = ("mount_point", "backend_type", "priority", "readonly", "store_id", "
 @app.command("add")
 def add(
     mount_point: Annotated[str, typer.Argument(help="The path, such as /archives.")],
-    backend_type: Annotated[str, typer.Argument(help="The kind of store, such as local.")],
+    backend_type: Annotated[str, typer.Argument(help="local, s3, gcs, azure, webdav, postgres, or a plug-in's.")],
     settings: Annotated[str | None, typer.Argument(help="The store's configuration as JSON.")] = None,
     config: Annotated[list[str] | None, typer.Option("--config", "-c", help=_CONFIG)] = None,
     priority: Annotated[int, typer.Option("--priority", help="The highest wins; then the longest path.")] = 0,
@@ -36,7 +36,8 @@ def add(
     Example: nexus mounts add /archives local --config data_dir=/mnt/big --priority 10
     """
     chosen = _settings(settings, config or [])
-    point = server(url, api_key).call(
+    remote = server(url, api_key)
+    point = remote.call(
         "add_mount",
         mount_point=mount_point,
         backend_type=backend_type,
@@ -44,7 +45,20 @@ def add(
         priority=priority,
         readonly=readonly,
     )
-    print_json({"mount_point": point}) if as_json else print(f"Mounted {backend_type} at {point}.")
+    if as_json:
+        print_json({"mount_point": point})
+    else:
+        print(f"Mounted {backend_type} at {point}{_as_what(remote, point)}.")
+
+
+def _as_what(remote: Server, point: str) -> str:
+    """What a new mount became, where that is not a writable store of blobs: a directory may have been mistyped."""
+    mount: dict[str, Any] = next((each for each in remote.call("list_mounts") if each["mount_point"] == point), {})
+    layout = (mount.get("config") or {}).get("layout", "cas")
+    access = ", read-only" if mount.get("readonly") else ""
+    if layout == "native":
+        return f"{access}: what is in the store is served as it stands"
+    return f"{access}, as a store of blobs (layout cas)" if access else ""
 
 
 def _settings(text: str | None, pairs: list[str]) -> dict[str, Any]:
@@ -91,7 +105,7 @@ def update(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Change a mount in place: priority, read-only, settings of the same store such as new credentials.
+    """Change a mount in place. Priority, read-only, or settings of the same store such as new credentials.
 
     Example: nexus mounts update /archives --readonly --priority 20
     """
@@ -112,7 +126,9 @@ def list_mounts(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """List all mounts and how their stores are: ok, degraded, open until when (nothing is asked of it), unusable.
+    """List all mounts and how their stores are.
+
+    A store is ok, degraded, open (nothing is asked of it until then) or unusable.
 
     Example: nexus mounts list --probe --json
     """
@@ -126,7 +142,9 @@ def info(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Tell which mounts cover a path, why the first serves it, and where the bytes of a file there are.
+    """Tell which mount serves a path, and why.
+
+    Also which others cover it, and where the bytes of a file there are.
 
     Example: nexus mounts info /workspace/shared/x
     """
@@ -167,11 +185,14 @@ def test(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Write, read, list and delete a probe in a store; tell how long each takes, what is missing, how its clock is.
+    """Try a store by a probe: write, read, list, delete.
+
+    Tells how long each takes, what is missing, and how the store's clock is.
 
     Exit code 0 where all is well, 1 where something failed.
 
     Example: nexus mounts test /archives
+
     Example: nexus mounts test --type s3 -c bucket=my-archives -c secret_access_key=@key
     """
     if (mount_point is None) == (backend_type is None):

@@ -132,7 +132,7 @@ def usage(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what tenants use: logical bytes, whatever is shared, and objects.
+    """Tell how much tenants use. Bytes are logical, whatever is shared.
 
     Example: nexus admin usage acme
     """
@@ -224,7 +224,7 @@ def remove_from_group(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Take a user out of a group, and what the group was granted with it.
+    """Take a user out of a group. What the group was granted goes with it.
 
     Example: nexus admin remove-from-group editors alice
     """
@@ -269,7 +269,7 @@ def list_grants(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """List roles: at, above and below a path, or of a user or a group.
+    """List roles at, above and below a path. Or those of a user or a group.
 
     Example: nexus admin list-grants /workspace
     """
@@ -296,7 +296,7 @@ def check(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Tell whether a user may do something: exit code 0 if so, else 1.
+    """Tell whether a user may do something. Exit code 0 if so, else 1.
 
     Example: nexus admin check alice write /workspace/team/a.txt && echo yes
     """
@@ -316,7 +316,7 @@ def explain(
     api_key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Tell whether a user may do something, and which rule decides.
+    """Tell which rule lets a user do something, or why not.
 
     Example: nexus admin explain alice s3:GetObject /workspace/team/a.txt
     """

@@ -442,6 +442,19 @@ def test_a_read_only_mount_of_a_store_of_ours_is_no_native_one(
     assert keys(s3, second) == []
 
 
+def test_the_command_says_what_a_mount_became(server: Server, folder: Path, store_dir: Callable[[], Path]) -> None:
+    name = unique("became")
+    for options, told in (
+        ((f"data_dir={folder}", "--readonly"), ", read-only: what is in the store is served as it stands.\n"),
+        ((f"data_dir={folder}", "-c", "layout=native"), ": what is in the store is served as it stands.\n"),
+        ((f"data_dir={folder}-mistyped", "--readonly"), ", read-only, as a store of blobs (layout cas).\n"),
+        ((f"data_dir={store_dir()}",), ".\n"),
+    ):
+        done = server.run("mounts", "add", f"/{name}", "local", "-c", *options)
+        assert done.stdout == f"Mounted local at /{name}{told}", done.stderr
+        server.nexus("mounts", "remove", f"/{name}")
+
+
 def test_a_native_mount_may_be_opened_for_writing_later(server: Server, s3: BaseClient, folder: Path) -> None:
     name = unique("later")
     server.nexus("mounts", "add", f"/{name}", "local", "--config", f"data_dir={folder}", "--readonly")
