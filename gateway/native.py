@@ -355,8 +355,12 @@ class NativeObjects:
         after: str,
         limit: int,
         catalog: Pages,
+        told: bytes = b"",
     ) -> Page:
-        """As ``Objects.list_versions``; ``catalog`` remembers itself where in a key's versions it is."""
+        """As ``Objects.list_versions``; ``catalog`` remembers itself where in a key's versions it is.
+
+        ``told`` is the key whose native object ended the page before.
+        """
 
         def row_of(native: NativeMount, name: bytes, entry: NativeEntry) -> Row:
             owner, facts = bucket.owner_id, (entry.size, entry.etag, entry.modified_at)
@@ -365,7 +369,7 @@ class NativeObjects:
         natives = self._names.at_hand.natives(bucket.name)
         feeds = native_feeds(natives, prefix, delimiter, after, limit, row_of)
         feeds.append(catalog_feed(catalog, after.encode(), limit))
-        return await list_versions(feeds, limit, self._order(bucket))
+        return await list_versions(feeds, limit, self._order(bucket), told)
 
     def _order(self, bucket: Bucket) -> Callable[[str], Sequence[int]]:
         """The ranks of the sources of a key."""

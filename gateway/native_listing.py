@@ -183,9 +183,12 @@ NULL_VERSION, SINCE = 2, 4
 """Columns of a version's row: its id, and when it was replaced."""
 
 
-async def list_versions(feeds: Sequence[Feed], limit: int, order: Order) -> Page:
-    """A page of versions: a native object is a null version, before all that the catalog has of its key."""
-    shown = b""
+async def list_versions(feeds: Sequence[Feed], limit: int, order: Order, told: bytes = b"") -> Page:
+    """A page of versions: a native object is a null version, before all that the catalog has of its key.
+
+    ``told`` is the key whose native object ended the page before.
+    """
+    shown = told
 
     def choose(name: bytes, same: Sequence[Feed]) -> tuple[Row | None, Sequence[Feed]]:
         nonlocal shown

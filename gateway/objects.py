@@ -396,7 +396,7 @@ class Objects:
         """
         if limit == 0:
             return Page([], [], False, b"")
-        past = None
+        past, told = None, b""
         if after_id:
             past = place_of(after_id)
         elif after_id == NULL and after:
@@ -405,6 +405,7 @@ class Objects:
             past = found.version if found is not None else MAX_VERSION
             if await self.native.shown(bucket, after, NULL, self.find) is not None:
                 past = MAX_VERSION  # it was the native object, which comes before all that the catalog has
+                told = after.encode()
 
         async def pages(at: bytes, most: int) -> Page:
             nonlocal past
@@ -415,7 +416,7 @@ class Objects:
             return page
 
         if self._names.at_hand.natives(bucket.name):
-            return await self.native.list_versions(bucket, prefix, delimiter, after, limit, pages)
+            return await self.native.list_versions(bucket, prefix, delimiter, after, limit, pages, told)
         return await pages(after.encode(), limit)
 
 

@@ -555,3 +555,20 @@ def test_a_connection_that_breaks_leaves_nothing(server: Server, s3: BaseClient,
     connection.close()
     s3.put_object(Bucket=mounted, Key="after", Body=b"1")
     assert s3.get_object(Bucket=mounted, Key="readme.txt")["Body"].read() == b"hello"
+
+
+def test_versions_of_keys_in_the_catalog_and_a_directory_end(s3: BaseClient, rpc: Rpc, tmp_path: Path) -> None:
+    """One null version a key, however the pages are cut."""
+    bucket = unique("versions")
+    s3.create_bucket(Bucket=bucket)
+    for key in "abc":
+        s3.put_object(Bucket=bucket, Key=key, Body=b"recorded")
+    for key in "bc":
+        (tmp_path / key).write_text("native")
+    mount(rpc, f"/{bucket}", tmp_path)
+    for size in (1, 2, 3):
+        pages = s3.get_paginator("list_object_versions").paginate(
+            Bucket=bucket, PaginationConfig={"PageSize": size, "MaxItems": 9}
+        )
+        found = [(version["Key"], version["Size"]) for page in pages for version in page.get("Versions", [])]
+        assert found == [("a", 8), ("b", 6), ("c", 6)]
