@@ -58,6 +58,14 @@ BY_OBJECT_ACL = {
 }
 """The same on the object: these actions are decided with the object at hand."""
 
+WITHOUT_OBJECT = frozenset(
+    {
+        *("s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"),
+        *("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
+    }
+)
+"""What is decided by the bucket alone, whosever object is there: it may be replaced and removed, as on AWS."""
+
 
 class Decision(NamedTuple):
     """Whether something is allowed, and what decided that."""

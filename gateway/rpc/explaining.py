@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from gateway.access import Decision, authorize_listing, judge
+from gateway.access import WITHOUT_OBJECT, Decision, authorize_listing, judge
 from gateway.acl import Grant
 from gateway.bucket_configs import POLICY
 from gateway.catalog import identity
@@ -66,7 +66,7 @@ async def _explain(core: Core, caller: Principal, action: str, name: str, key: s
         key = ""
     elif not key:
         return False, "absent", "the path names no object"
-    else:
+    elif action not in WITHOUT_OBJECT:
         info = await _object(core, bucket, key)
     tree = Tree(core, caller, Facts())
     context = tree.context(info, key if action in LISTING else "") if POLICY in bucket.configs else nothing

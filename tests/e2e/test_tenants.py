@@ -424,3 +424,22 @@ def test_tenants_are_apart_in_one_cloud_bucket(server: Server, moto: dict[str, s
         kept = list(filter(lambda key: "cas/" in key, cloud.keys()))
         assert len(kept) == 1 and f"tenants/{name}/cas/" in kept[0]
         server.unmount(f"/{name}")
+
+
+def test_check_tells_of_objects_of_others_what_becomes_of_them(acme: Acme, bucket: str) -> None:
+    """Whosever object is there, whom the bucket lets in may replace and remove it; only its writer lets read."""
+    olga, ann = acme.s3("olga"), acme.s3("ann")
+    rules = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    olga.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=rules)
+    acme.admin("grant", acme.names["vic"], "editor", f"/{bucket}")
+    acme.admin("grant", acme.names["ann"], "editor", f"/{bucket}")
+    for key in ("one", "two"):
+        acme.s3("vic").put_object(Bucket=bucket, Key=key, Body=b"vic's")
+    told = [acme.check("ann", action, f"/{bucket}/one") for action in ("read", "write", "delete")]
+    assert told == [1, 0, 0]
+    with refused("AccessDenied", 403):
+        ann.get_object(Bucket=bucket, Key="one")
+    ann.put_object(Bucket=bucket, Key="one", Body=b"ann's")
+    ann.delete_object(Bucket=bucket, Key="two")
+    assert acme.check("olga", "delete", f"/{bucket}/one") == 0
+    olga.delete_object(Bucket=bucket, Key="one")
