@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -54,16 +55,26 @@ def open_log(key: bytes, sealed_key: bytes, entry: Mapping[str, Any]) -> Program
     head = yield from find_head()
     if head is not None:
         return head
-    yield "INSERT INTO audit_head (id, seq, proof, sealed_key) VALUES (1, 0, ?, ?)", (b"", sealed_key)
+    yield (
+        "INSERT INTO audit_head (id, seq, proof, sealed_key) VALUES (1, 0, ?, ?)",
+        (head_proof(key, 0, GENESIS), sealed_key),
+    )
     yield from append(key, entry)
     return Head(1, b"", sealed_key)
 
 
 def append(key: bytes, entry: Mapping[str, Any]) -> Program[Link]:
-    """Add an entry, numbered and timed here, where writers take turns: numbers have no gaps, the chain has no fork."""
+    """Add an entry, numbered and timed here, where writers take turns: numbers have no gaps, the chain has no fork.
+
+    Where the log does not end as its head says, a number is left out, so that the head that this entry proves anew
+    does not hide for ever what was cut off.
+    """
+    head = yield from find_head()
     rows = yield "SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1", ()
     last, former = rows[0] if rows else (0, GENESIS)
     seq, at = last + 1, time.time_ns() // 1_000_000
+    if head is None or head.seq != last or not hmac.compare_digest(head.proof, head_proof(key, last, former)):
+        seq = max(last, head.seq if head is not None else 0) + 2
     text = canonical({**entry, "seq": seq, "at": at})
     added = Link(seq, at, entry["user"], entry["action"], entry["outcome"], text, link(key, former, text))
     yield f"INSERT INTO audit_log ({_LINK}) VALUES (?, ?, ?, ?, ?, ?, ?)", added

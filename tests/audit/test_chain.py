@@ -112,6 +112,48 @@ async def test_a_noted_head_proves_what_came_before_it(core: Core) -> None:
     assert (await core.audit.verify(Head(99, noted.hash))).complaints == [(99, "is not what was noted")]
 
 
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda conn: conn.execute("DELETE FROM audit_log WHERE seq > 4"),
+        lambda conn: conn.execute("DELETE FROM audit_log"),
+        lambda conn: (
+            conn.execute("DELETE FROM audit_log WHERE seq > 4"),
+            conn.execute("UPDATE audit_head SET seq = 4"),
+        ),
+        lambda conn: (
+            conn.execute("DELETE FROM audit_log"),
+            conn.execute("UPDATE audit_head SET seq = 0, proof = x''"),
+        ),
+    ],
+    ids=["tail", "all", "tail and number of the head", "all and the head emptied"],
+)
+async def test_what_was_cut_off_is_missing_after_more_entries_too(core: Core, tmp_path: Path, tamper: Tamper) -> None:
+    await fill(core)
+    with sqlite3.connect(tmp_path / "data" / CATALOG_FILE) as conn:
+        _unlocked(conn)
+        tamper(conn)
+    for _ in range(3):
+        await fill_more(core)
+        found = (await core.audit.verify()).complaints
+        assert len(found) == 1 and "missing" in found[0][1], found
+
+
+async def test_a_noted_head_finds_an_older_one_put_back(core: Core, tmp_path: Path) -> None:
+    """Which is all that can: to who kept it, an older head is as good as it was."""
+    await fill(core, 2)
+    with sqlite3.connect(tmp_path / "data" / CATALOG_FILE) as conn:
+        older = conn.execute("SELECT seq, proof FROM audit_head").fetchone()
+    await fill_more(core)
+    noted = await core.audit.head()
+    with sqlite3.connect(tmp_path / "data" / CATALOG_FILE) as conn:
+        _unlocked(conn)
+        conn.execute("DELETE FROM audit_log WHERE seq > ?", (older[0],))
+        conn.execute("UPDATE audit_head SET seq = ?, proof = ?", older)
+    assert not (await core.audit.verify()).complaints
+    assert (await core.audit.verify(noted)).complaints == [(noted.seq, "is not what was noted")]
+
+
 async def fill_more(core: Core) -> None:
     async with core.audit.recording(deed("nothing"), judged):
         pass
