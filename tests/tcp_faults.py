@@ -78,10 +78,10 @@ class _TcpProxy(Relay):
             if line.left <= 0:
                 reset(writer)
         finally:
+            outward.close()  # before anything is awaited: the proxy's end cancels this, too
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            outward.close()
 
 
 class _Line:

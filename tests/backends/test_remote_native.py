@@ -206,7 +206,8 @@ async def test_long_bodies_take_no_more_room_than_there_is_and_give_it_back(
     await store.close()
     assert bucket.most <= ROOMS
     assert store._rooms._value == ROOMS
-    assert bucket.uploads == bucket.aborted + len(bucket.objects)
+    # One that was cancelled while its last step ran may have been made whole, and aborted after that: never neither.
+    assert bucket.uploads <= bucket.aborted + len(bucket.objects)
 
 
 @pytest.mark.parametrize(
