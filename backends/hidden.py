@@ -1,7 +1,11 @@
-"""What the gateway keeps of its own in a native store is not shown: whatever lies below ``.nexus/``."""
+"""What the gateway keeps of its own in a native store is not shown: whatever lies below a ``.nexus/``.
+
+At any depth: a store may lie within another, and who may read the outer one must not see the inner one's uploads.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 from backends.base import ByteRange
@@ -17,8 +21,7 @@ from backends.native import (
 )
 
 HIDDEN = ".nexus/"
-_PAST = HIDDEN + "\U0010ffff"
-"""After every key below it."""
+_OURS = re.compile(r"(?:^|/)\.nexus(/|\Z)")
 
 
 class Hidden:
@@ -36,7 +39,7 @@ class Hidden:
         return self._store.read(key, span, state)
 
     async def list(self, prefix: str, delimiter: str, after: str, limit: int) -> NativePage:
-        if prefix.startswith(HIDDEN):
+        if (ours := _OURS.search(prefix)) is not None and ours[1]:
             return NativePage([], [])
         page = await self._store.list(prefix, delimiter, after, limit)
         entries = [entry for entry in page.entries if not _is_ours(entry.key)]
@@ -44,8 +47,7 @@ class Hidden:
         prefixes = [found for found in page.prefixes if not _is_ours(found)]
         if len(entries) == len(page.entries) and len(prefixes) == len(page.prefixes):
             return page
-        last = _PAST if _is_ours(page.last) else page.last
-        return NativePage(entries, prefixes, last)
+        return NativePage(entries, prefixes, _past_ours(page.last))
 
     async def write(
         self, key: str, body: AsyncIterator[bytes], attributes: NativeAttributes, expected: Expected = ANYTHING
@@ -69,9 +71,15 @@ class Hidden:
 
 
 def _is_ours(key: str) -> bool:
-    return key.startswith(HIDDEN) or key == HIDDEN[:-1]
+    return _OURS.search(key) is not None
+
+
+def _past_ours(last: str) -> str:
+    """Where a listing goes on: where it stands at a key of ours, after every key below that ``.nexus/``."""
+    ours = _OURS.search(last)
+    return last[: ours.end()] + "\U0010ffff" if ours is not None and ours[1] else last
 
 
 def _check(key: str) -> None:
     if _is_ours(key):
-        raise KeyRefused(f"keys below {HIDDEN} are the gateway's own")
+        raise KeyRefused(f"keys below a {HIDDEN} are the gateway's own")
