@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from backends.base import StoreError, StoreMisconfigured
+from backends.base import StoreError
 from backends.native import NativeStore
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ async def with_layout(
 ) -> tuple[str, dict[str, str]]:
     """A type and configuration as they are kept. What is mounted read-only, and is no store of ours, is native.
 
-    Raises StoreError.
+    Raises StoreError, also where there is nothing yet that could be read.
     """
     backend_type, options = factory.resolve(backend_type, settings)
     if not readonly or LAYOUT in options or not factory.has_native(backend_type):
@@ -44,8 +44,6 @@ async def with_layout(
     try:
         await opened.probe()
         return backend_type, options if await _is_ours(opened) else native
-    except StoreMisconfigured:
-        return backend_type, options  # opening it as a store of ours tells what is wrong, or makes it
     finally:
         await opened.close()
 

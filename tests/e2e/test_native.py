@@ -447,12 +447,22 @@ def test_the_command_says_what_a_mount_became(server: Server, folder: Path, stor
     for options, told in (
         ((f"data_dir={folder}", "--readonly"), ", read-only: what is in the store is served as it stands.\n"),
         ((f"data_dir={folder}", "-c", "layout=native"), ": what is in the store is served as it stands.\n"),
-        ((f"data_dir={folder}-mistyped", "--readonly"), ", read-only, as a store of blobs (layout cas).\n"),
+        (
+            (f"data_dir={store_dir()}", "--readonly", "-c", "layout=cas"),
+            ", read-only, as a store of blobs (layout cas).\n",
+        ),
         ((f"data_dir={store_dir()}",), ".\n"),
     ):
         done = server.run("mounts", "add", f"/{name}", "local", "-c", *options)
         assert done.stdout == f"Mounted local at /{name}{told}", done.stderr
         server.nexus("mounts", "remove", f"/{name}")
+
+
+def test_nothing_is_made_to_be_read(server: Server, tmp_path: Path) -> None:
+    name, mistyped = unique("mistyped"), tmp_path / "mistyped"
+    done = server.run("mounts", "add", f"/{name}", "local", "-c", f"data_dir={mistyped}", "--readonly")
+    assert done.returncode == 1 and str(mistyped) in done.stderr
+    assert not mistyped.exists() and f"/{name}" not in server.run("mounts", "list").stdout
 
 
 def test_a_native_mount_may_be_opened_for_writing_later(server: Server, s3: BaseClient, folder: Path) -> None:
