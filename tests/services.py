@@ -1,14 +1,12 @@
 """Real services that stores are tested against, each a process of its own on a free port of this machine.
 
-What a service needs (a binary built by Go, a package of npm) is fetched once into the user's cache; where the tool
-that fetches it is missing, the tests that need the service are skipped and say so.
+What a service needs beyond this environment ``tests/fetching.py`` gets, or the tests that need the service are skipped
+and say so.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import boto3
@@ -29,15 +27,10 @@ import pytest
 from botocore.config import Config
 from lxml import etree
 
+from tests import fetching
 from tests.e2e.harness import Server, free_port, keys_of
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nexus-gateway-tests"
 START_SECONDS = 60
-FETCH_SECONDS = 200.0
-"""How long a test waits for a program that is not in the cache yet; less than a test may take."""
-VERSITY = "v1.8.0"
-FAKE_GCS = "v1.56.1"
-AZURITE = "3.35.0"
 AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """What every emulator of Azure's storage takes."""
 
@@ -88,59 +81,6 @@ def _wait_until(process: subprocess.Popen[bytes], answers: Callable[[], Any], lo
         else:
             return
     raise RuntimeError(f"{process.args!r} did not start: {trouble} {log.read_text()[-3000:]}")
-
-
-def go_binary(package: str, version: str, *, build: bool) -> Path:
-    """A program built from a Go module; the test is skipped where there is no Go, or where it would take too long."""
-    name = package.rsplit("/", 1)[1]
-    folder = CACHE / "go" / f"{name}-{version}"
-    program = folder / name
-    if not program.exists() and not build:
-        pytest.skip(f"{name} is not in the cache; python -m conformance.stores s3 builds it")
-    _fetch(program, ["go", "install", f"{package}@{version}"], folder, GOBIN=str(folder))
-    return program
-
-
-def _fetch(wanted: Path, command: list[str], folder: Path, **environment: str) -> None:
-    """Run what makes a file, unless it is there. A slow one goes on by itself, for the next time."""
-    if wanted.exists():
-        return
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"{wanted.name} is fetched by {command[0]}, which is not installed")
-    folder.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + FETCH_SECONDS
-    with open(folder / "log", "ab") as log, open(folder / "lock", "w") as lock:
-        while not _locked(lock):
-            if time.monotonic() > deadline:
-                pytest.skip(f"{wanted.name} is still being fetched by somebody")
-            time.sleep(0.2)
-        if wanted.exists():
-            return
-        # What is fetched keeps the lock, so that nobody else begins while a slow one goes on.
-        fetching = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            env={**os.environ, **environment},
-            start_new_session=True,
-            pass_fds=(lock.fileno(),),
-        )
-        try:
-            fetching.wait(max(deadline - time.monotonic(), 1))
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"{wanted.name} is still being fetched; it will be there the next time")
-    if not wanted.exists():
-        pytest.skip(f"{wanted.name} cannot be fetched: {(folder / 'log').read_text()[-500:]}")
-
-
-def _locked(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 # -- S3
@@ -220,7 +160,7 @@ def gateway(folder: Path) -> Iterator[tuple[Server, dict[str, str]]]:
 @contextmanager
 def versity(folder: Path, *, build: bool = False) -> Iterator[dict[str, str]]:
     """Versity's gateway over a directory: an S3 service in Go, which takes minutes to build."""
-    program = go_binary("github.com/versity/versitygw/cmd/versitygw", VERSITY, build=build)
+    program = fetching.versitygw() if build else fetching.versitygw(seconds=0)
     address = f"127.0.0.1:{free_port()}"
     (folder / "root").mkdir()
     command = [str(program), "--access", "versity", "--secret", "versity-secret", "--port", address]
@@ -260,7 +200,7 @@ class GcsKeys:
 @contextmanager
 def fake_gcs(folder: Path, *, external: str = "", on_disk: bool = False) -> Iterator[dict[str, str]]:
     """fake-gcs-server; ``external`` is the address that it tells clients to upload to."""
-    program = go_binary("github.com/fsouza/fake-gcs-server", FAKE_GCS, build=True)
+    program = fetching.fake_gcs_server()
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
@@ -354,9 +294,7 @@ class AzureKeys:
 @contextmanager
 def azurite(folder: Path, *, on_disk: bool = False) -> Iterator[dict[str, str]]:
     """Azurite."""
-    home = CACHE / f"azurite-{AZURITE}"
-    program = home / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
-    _fetch(program, ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(home), f"azurite@{AZURITE}"], home)
+    program = fetching.azurite()
     port = free_port()
     command = ["node", str(program), "--blobHost", "127.0.0.1", "--blobPort", str(port)]
     options = ["--location", str(folder / "azurite")] if on_disk else ["--inMemoryPersistence"]
