@@ -34,12 +34,12 @@ from gateway.s3.errors import (
     InvalidURI,
     NotImplemented_,
     error_document,
-    to_s3_error,
 )
 from gateway.s3.forms.answer import object_url, posted
 from gateway.s3.forms.fields import posts_form, read_form
 from gateway.s3.forms.framing import boundary_of
 from gateway.s3.forms.headers import object_headers
+from gateway.s3.from_domain import to_s3_error
 from gateway.s3.hosts import Domains
 from gateway.s3.model import Operation, operations
 from gateway.s3.operations.registry import REGISTRY, Registry

@@ -9,7 +9,7 @@ from __future__ import annotations
 from gateway.audit.deeds import Deed, by
 from gateway.s3 import control
 from gateway.s3.call import Call
-from gateway.s3.errors import to_s3_error
+from gateway.s3.from_domain import to_s3_error
 from gateway.s3.model import operations
 from gateway.s3.parse import decode_header
 from gateway.s3.visit import Visit

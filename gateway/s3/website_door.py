@@ -18,7 +18,8 @@ from gateway.errors import GatewayError, ObjectNotFound
 from gateway.s3.call import Answer, Call
 from gateway.s3.endpoint import Endpoint
 from gateway.s3.error_page import error_headers, error_page
-from gateway.s3.errors import AccessDenied, Found, MethodNotAllowed, NoSuchWebsiteConfiguration, S3Error, to_s3_error
+from gateway.s3.errors import AccessDenied, Found, MethodNotAllowed, NoSuchWebsiteConfiguration, S3Error
+from gateway.s3.from_domain import to_s3_error
 from gateway.types import Bucket
 from gateway.website import Origin, Website, folder_location, load, stored_location
 

@@ -11,6 +11,7 @@ from lxml import etree
 from gateway import errors as domain
 from gateway.auth import errors as auth
 from gateway.s3 import errors
+from gateway.s3.from_domain import to_s3_error
 
 SAMPLES: dict[type[domain.GatewayError], tuple[Any, ...]] = {
     domain.KeyNotHeld: ("no key",),
@@ -98,33 +99,33 @@ EXPECTED = {
 def test_every_domain_error_has_its_code(kind: type[domain.GatewayError]) -> None:
     if kind in NEXUS_ONLY:
         return
-    answer = errors.to_s3_error(kind(*SAMPLES.get(kind, ())))
+    answer = to_s3_error(kind(*SAMPLES.get(kind, ())))
     assert (answer.code != "InternalError") or kind is domain.ContentUnavailable
     if kind in EXPECTED:
         assert (answer.code, answer.status) == EXPECTED[kind]
 
 
 def test_facts_travel_along() -> None:
-    precondition = errors.to_s3_error(domain.PreconditionFailed("If-None-Match"))
+    precondition = to_s3_error(domain.PreconditionFailed("If-None-Match"))
     assert precondition.detail == {"Condition": "If-None-Match"}
-    out_of_range = errors.to_s3_error(domain.RangeNotSatisfiable("bytes=9-", 3))
+    out_of_range = to_s3_error(domain.RangeNotSatisfiable("bytes=9-", 3))
     assert out_of_range.headers == [(b"content-range", b"bytes */3")]
-    unchanged = errors.to_s3_error(domain.NotModified("e", 1255369830123))
+    unchanged = to_s3_error(domain.NotModified("e", 1255369830123))
     assert dict(unchanged.headers) == {b"etag": b'"e"', b"last-modified": b"Mon, 12 Oct 2009 17:50:30 GMT"}
-    assert "/ro" in errors.to_s3_error(domain.ReadOnlyMount("/ro/k", "/ro")).message
-    assert errors.to_s3_error(domain.BackendNotFound("/b/k")).message == "Backend not found for path /b/k"
-    assert errors.to_s3_error(domain.BucketExists("b", True)).code == "BucketAlreadyOwnedByYou"
-    assert errors.to_s3_error(domain.DigestMismatch("md5", "x", "y")).code == "BadDigest"
-    assert errors.to_s3_error(domain.DigestMismatch("sha256", "x", "y")).code == "XAmzContentSHA256Mismatch"
+    assert "/ro" in to_s3_error(domain.ReadOnlyMount("/ro/k", "/ro")).message
+    assert to_s3_error(domain.BackendNotFound("/b/k")).message == "Backend not found for path /b/k"
+    assert to_s3_error(domain.BucketExists("b", True)).code == "BucketAlreadyOwnedByYou"
+    assert to_s3_error(domain.DigestMismatch("md5", "x", "y")).code == "BadDigest"
+    assert to_s3_error(domain.DigestMismatch("sha256", "x", "y")).code == "XAmzContentSHA256Mismatch"
 
 
 def test_refusals_of_the_verifier_keep_their_code() -> None:
-    answer = errors.to_s3_error(auth.SignatureDoesNotMatch(StringToSign="x"))
+    answer = to_s3_error(auth.SignatureDoesNotMatch(StringToSign="x"))
     assert (answer.code, answer.status, answer.detail) == ("SignatureDoesNotMatch", 403, {"StringToSign": "x"})
 
 
 def test_what_was_not_meant_is_an_internal_error() -> None:
-    answer = errors.to_s3_error(KeyError("secret"))
+    answer = to_s3_error(KeyError("secret"))
     assert (answer.code, answer.status) == ("InternalError", 500)
     assert "secret" not in answer.message
 

@@ -21,8 +21,8 @@ from gateway.s3.errors import (
     MalformedXML,
     NoSuchVersion,
     S3Error,
-    to_s3_error,
 )
+from gateway.s3.from_domain import to_s3_error
 from gateway.s3.operations.common import (
     attributes_from,
     checks_from,
