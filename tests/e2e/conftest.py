@@ -10,6 +10,7 @@ import pytest
 from botocore.client import BaseClient
 
 from tests.e2e.harness import Key, Server, unique
+from tests.e2e.native import mount
 from tests.e2e.rpc import Rpc
 
 
@@ -93,3 +94,24 @@ def bucket(s3: BaseClient) -> str:
 def store_dir(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     """Makes empty directories for local stores."""
     return lambda: tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def folder(store_dir: Callable[[], Path]) -> Path:
+    """A directory that somebody filled."""
+    root = store_dir()
+    (root / "readme.txt").write_text("hello")
+    (root / "data" / "2024").mkdir(parents=True)
+    (root / "data" / "2024" / "a.csv").write_text("1,2\n")
+    (root / "data" / "b.csv").write_text("3\n")
+    (root / "data.old").write_text("x")
+    (root / "empty").mkdir()
+    return root
+
+
+@pytest.fixture
+def mounted(rpc: Rpc, folder: Path) -> str:
+    """A bucket that is that directory, for writing too."""
+    name = unique("native")
+    mount(rpc, f"/{name}", folder)
+    return name
