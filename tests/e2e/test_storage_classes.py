@@ -298,7 +298,7 @@ def test_bindings_are_checked(server: Server, s3: BaseClient, bucket: str, tmp_p
 def test_a_class_whose_mount_takes_no_writes_refuses_them(
     server: Server, s3: BaseClient, bucket: str, tmp_path: Path
 ) -> None:
-    server.mount("/frozen", tmp_path / "frozen", "--readonly")
+    server.mount("/frozen", tmp_path / "frozen", "--readonly", "--config", "layout=cas")
     server.nexus("storage-classes", "set", "DEEP_ARCHIVE", "/frozen")
     try:
         with refused("AccessDenied", 403):
