@@ -116,8 +116,11 @@ class Objects:
         Raises ContentUnavailable, BackendNotFound, KmsError; ObjectNotFound when it has just been deleted,
         ObjectReplaced when it was overwritten: whether the caller may read what is there now is to be decided anew.
         """
-        async with self.reading(bucket, info):
+        try:
             return await self._open(bucket, key, info, span, customer)
+        except ContentUnavailable:
+            await self._look_again(bucket, info)
+            raise
 
     @asynccontextmanager
     async def reading(self, bucket: Bucket, info: ObjectInfo) -> AsyncIterator[None]:
@@ -127,11 +130,15 @@ class Objects:
         try:
             yield
         except ContentUnavailable:
-            if info.native is not None:
-                raise
-            again = await self.find(bucket, info.key, info.version_id or None)
-            if again.content == info.content:
-                raise
+            await self._look_again(bucket, info)
+            raise
+
+    async def _look_again(self, bucket: Bucket, info: ObjectInfo) -> None:
+        """Raise ObjectNotFound or ObjectReplaced where an object that cannot be read is not what it was."""
+        if info.native is not None:
+            return
+        again = await self.find(bucket, info.key, info.version_id or None)
+        if again.content != info.content:
             raise ObjectReplaced("it was replaced while it was read; read it again") from None
 
     async def _open(
