@@ -40,7 +40,9 @@ def azurite(seconds: float = TEST_SECONDS) -> Path:
     home = CACHE / f"azurite-{AZURITE}"
     program = home / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
     command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(home), f"azurite@{AZURITE}"]
-    _fetch(program, command, home, seconds)
+    # The system's certificates, as every other tool takes them: node brings its own, which know no company's.
+    options = f"{os.environ.get('NODE_OPTIONS', '')} --use-openssl-ca".strip()
+    _fetch(program, command, home, seconds, NODE_OPTIONS=options)
     return program
 
 
