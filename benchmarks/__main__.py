@@ -21,7 +21,7 @@ from benchmarks import report
 from benchmarks.load import Run
 from benchmarks.operations import OPERATIONS, Scale, Site, Unfit
 from benchmarks.processes import resident, tree
-from benchmarks.servers import SERVERS
+from benchmarks.servers import SERVERS, starter
 from conformance.clients.tools import NotInstallable
 
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
@@ -47,7 +47,7 @@ def _start(names: list[str], scale: Scale, stack: ExitStack) -> list[Site]:
     for name in names:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nexus-bench-")))
         try:
-            running = stack.enter_context(SERVERS[name](folder))
+            running = stack.enter_context(starter(name)(folder))
         except NotInstallable as reason:
             print(f"{name}: not installable here: {reason}")
             continue
@@ -89,7 +89,9 @@ def _write(page: Path, cells: list[report.Cell]) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("operations", nargs="*", help=f"of {', '.join(OPERATIONS)}; all where none is named")
-    parser.add_argument("--servers", default=",".join(SERVERS), help=f"of {', '.join(SERVERS)}")
+    parser.add_argument(
+        "--servers", default=",".join(SERVERS), help=f"of {', '.join(SERVERS)}; gateway@FOLDER is another checkout's"
+    )
     parser.add_argument("--connections", default="", help="such as 1,16; else what each operation says")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each run of small operations")

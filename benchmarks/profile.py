@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.operations import OPERATIONS, Scale, Site
-from benchmarks.servers import gateway
+from benchmarks.ours import gateway
 
 TOLD = 40
 

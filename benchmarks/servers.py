@@ -16,26 +16,17 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.ours import Running, gateway
 from benchmarks.signing import Signer
 from conformance.clients.tools import NotInstallable, Pip, Shared, Tool, install, made_once, require, told_version
-from tests.e2e.harness import Server, free_port
+from tests.e2e.harness import free_port
 
 START_SECONDS = 60
 WEED = "v0.0.0-20261109003541-7506e5f91cd6"
 WEED_REPLACES = "github.com/tyler-smith/go-bip39=github.com/cosmos/go-bip39@v1.0.0"
 WEED_PACKAGE = "github.com/seaweedfs/seaweedfs/weed"
-
-
-@dataclass(frozen=True)
-class Running:
-    """A server that answers."""
-
-    pid: int
-    signer: Signer
-    version: str
 
 
 @contextmanager
@@ -72,20 +63,6 @@ def _wait(running: subprocess.Popen[bytes], signer: Signer, log: Path) -> None:
 
 def _signer() -> Signer:
     return Signer(free_port(), secrets.token_hex(10).upper(), secrets.token_hex(20))
-
-
-@contextmanager
-def gateway(folder: Path, workers: int = 1, environment: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """Ours, as it comes: authentication, authorization, dedup, checksums, and every write synced."""
-    server = Server(folder, options=("--workers", str(workers)), environment=dict(environment or {}))
-    try:
-        server.start()
-        assert server.process is not None
-        yield Running(
-            server.process.pid, Signer(server.port, server.admin.access_key, server.admin.secret_key), "this tree"
-        )
-    finally:
-        server.kill()
 
 
 @contextmanager
@@ -190,3 +167,10 @@ SERVERS: dict[str, Callable[[Path], AbstractContextManager[Running]]] = {
     "moto": moto,
 }
 """By the name that the table gives them; ``gateway-2`` has two workers."""
+
+
+def starter(name: str) -> Callable[[Path], AbstractContextManager[Running]]:
+    """What starts a server of that name; ``gateway@FOLDER`` is the gateway of another checkout, to compare with."""
+    if name.startswith("gateway@"):
+        return lambda folder: gateway(folder, tree=name.removeprefix("gateway@"))
+    return SERVERS[name]

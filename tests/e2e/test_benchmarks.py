@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from benchmarks.load import MIB
 from benchmarks.operations import OPERATIONS, Scale, Site
+from benchmarks.ours import let_in, signer_of
 from benchmarks.report import Cell, chart, table
 from benchmarks.signing import Signer
 from tests.e2e.harness import Server
@@ -16,13 +18,20 @@ from tests.e2e.harness import Server
 SCALE = Scale(seconds=0.1, keys=40, listed=1000, large=2 * MIB, multipart=16 * MIB, repeats=1)
 
 
+@pytest.fixture(scope="module")
+def measured(new_server: Callable[..., Server]) -> tuple[Server, Signer]:
+    """A gateway of this module's own, and its caller."""
+    server = new_server()
+    return server, signer_of(server, let_in(server))
+
+
 @pytest.fixture
-def site(server: Server, tmp_path: Path) -> Site:
+def site(measured: tuple[Server, Signer], tmp_path: Path) -> Site:
     if shutil.which("cc") is None:
         pytest.skip("the load generator is built by cc, which is not installed")
+    server, caller = measured
     assert server.process is not None
-    signer = Signer(server.port, server.admin.access_key, server.admin.secret_key)
-    site = Site("gateway", signer, server.process.pid, tmp_path, SCALE)
+    site = Site("gateway", caller, server.process.pid, tmp_path, SCALE)
     site.ready()
     return site
 
@@ -38,6 +47,12 @@ def test_every_operation_is_measured_without_a_refusal(site: Site) -> None:
         cells.append(Cell.of(name, 16, "gateway", [run], SCALE))
     assert "GET 4 KiB" in table(cells)
     assert "<svg" in chart(cells, 16)
+
+
+def test_a_policy_and_a_grant_are_in_force(site: Site) -> None:
+    assert site.signer.call("PUT", "/bench/open/key", "", b"x")[0] == 200  # by the grant
+    assert site.signer.call("PUT", "/bench/locked/key", "", b"x")[0] == 403  # by the policy
+    assert site.signer.call("GET", "/bench", "policy=")[0] == 403  # neither admin nor owner
 
 
 def test_a_refused_request_is_told(site: Site) -> None:
