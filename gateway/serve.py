@@ -10,9 +10,10 @@ import fcntl
 import gc
 import logging
 import os
+import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,8 @@ ADMIN = "admin"
 WORKSPACE = "/workspace"
 STORE_FOLDER = "store"
 BACKLOG = 2048
-GRACEFUL_SECONDS = 30
+HURRIED = 1
+"""The status of a server that did not finish what was under way."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
@@ -186,20 +188,27 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         return
     from gateway.supervisor import supervise
 
-    supervise(settings, listener)
+    if not supervise(settings, listener):
+        raise SystemExit(HURRIED)
 
 
-def serve_in_process(settings: Settings, listener: socket.socket, worker: int = 0) -> None:
-    """Serve from this process until a signal."""
-    import uvicorn
-
+def serve_in_process(
+    settings: Settings,
+    listener: socket.socket,
+    worker: int = 0,
+    stopped_by: Collection[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
+) -> None:
+    """Serve from this process until a signal; what is under way then is finished, unless another one comes."""
     from gateway.app import Application
+    from gateway.http.server import Server
 
     tune_process()
-    server = uvicorn.Server(server_config(settings, Application(settings, worker)))
+    server = Server(server_config(settings, Application(settings, worker)), stopped_by)
     server.run(sockets=[listener])
     if not server.started:
         raise ServeError("the gateway could not start; the log says why")
+    if server.force_exit:
+        raise SystemExit(HURRIED)
 
 
 def _patience(settings: Settings) -> Patience:
@@ -228,7 +237,7 @@ def server_config(settings: Settings, application: object) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        timeout_graceful_shutdown=settings.shutdown_timeout,
         backlog=BACKLOG,
     )
 

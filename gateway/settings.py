@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     """How long a client may take nothing of an answer."""
     max_head_size: int = Field(64 * 1024, ge=8192)
     """Largest line and headers of a request."""
+    shutdown_timeout: int = Field(30, ge=0, le=3600)
+    """How long what is under way may take to finish once the server was told to stop."""
 
     store_hosts: tuple[str, ...] = ()
     """Names, patterns, addresses and networks that stores may be configured to be at; none: anywhere."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -20,13 +21,16 @@ SETTINGS_VARIABLE = "NEXUS_WORKER_SETTINGS"
 SOCKET_VARIABLE = "NEXUS_WORKER_SOCKET"
 NUMBER_VARIABLE = "NEXUS_WORKER_NUMBER"
 RESTART_SECONDS = 0.5
-STOP_SECONDS = 40
+ENDING_SECONDS = 0.1
+LEAVING_SECONDS = 10
+"""How long a worker may take to close its files once its requests are finished."""
 PR_SET_PDEATHSIG = 1
 
 
 class _Supervisor:
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._count = settings.workers
+        self._grace = settings.shutdown_timeout + LEAVING_SECONDS
         self._listener = listener
         self._environment = {
             **os.environ,
@@ -34,16 +38,19 @@ class _Supervisor:
             SOCKET_VARIABLE: str(listener.fileno()),
         }
         self._workers: list[subprocess.Popen[bytes]] = []
-        self._stopping = False
+        self._signals = 0
+        self._bell, self._ring = os.pipe()
+        """What a signal wakes the supervisor by: a handler may not touch a lock that it may have interrupted."""
 
-    def run(self) -> None:
+    def run(self) -> bool:
+        """Whether the workers ended well, having finished what was under way."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         self._workers = [self._start(number) for number in range(self._count)]
-        while not self._stopping:
+        while not self._signals:
             self._restart_dead()
-            time.sleep(RESTART_SECONDS)
-        self._end()
+            self._sleep(RESTART_SECONDS)
+        return self._end()
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -55,28 +62,37 @@ class _Supervisor:
 
     def _restart_dead(self) -> None:
         for index, worker in enumerate(self._workers):
-            if worker.poll() is not None and not self._stopping:
+            if worker.poll() is not None and not self._signals:
                 log.error("worker %d ended with %d and is started again", worker.pid, worker.returncode)
                 self._workers[index] = self._start(index)
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._stopping = True
+    def _sleep(self, seconds: float) -> None:
+        """Until a signal comes, at most so long."""
+        if select.select([self._bell], [], [], seconds)[0]:
+            os.read(self._bell, 64)
 
-    def _end(self) -> None:
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        os.write(self._ring, b"!")
+
+    def _end(self) -> bool:
+        self._listener.close()  # or who connects now would wait for nobody
         for worker in self._workers:
             worker.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        for worker in self._workers:
-            try:
-                worker.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
+        deadline = time.monotonic() + self._grace
+        while any([worker.poll() is None for worker in self._workers]):
+            if self._signals > 1 or time.monotonic() > deadline:
+                for worker in self._workers:
+                    worker.kill()
+                    worker.wait()
+                return False
+            self._sleep(ENDING_SECONDS)
+        return True
 
 
-def supervise(settings: Settings, listener: socket.socket) -> None:
-    """Run the workers until SIGTERM or SIGINT; each finishes what is under way."""
-    _Supervisor(settings, listener).run()
+def supervise(settings: Settings, listener: socket.socket) -> bool:
+    """Run the workers until SIGTERM or SIGINT; whether each finished then what was under way."""
+    return _Supervisor(settings, listener).run()
 
 
 def work() -> None:
@@ -87,10 +103,13 @@ def work() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() == 1:
         raise SystemExit(1)
+    # Ctrl-C reaches all processes of a terminal; what it means is the supervisor's to say, which tells the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     number = int(os.environ.pop(NUMBER_VARIABLE))
     settings = Settings.model_validate_json(os.environ.pop(SETTINGS_VARIABLE))
     start_logging(settings)
-    serve_in_process(settings, socket.socket(fileno=int(os.environ.pop(SOCKET_VARIABLE))), number)
+    listener = socket.socket(fileno=int(os.environ.pop(SOCKET_VARIABLE)))
+    serve_in_process(settings, listener, number, stopped_by=(signal.SIGTERM,))
 
 
 if __name__ == "__main__":
