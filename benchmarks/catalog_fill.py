@@ -1,8 +1,8 @@
 """A bucket of millions of keys in a minute: written into the catalog, where as many PUTs would take hours.
 
-Each row is a copy of that of an object that was put as any other, under another key. So what is listed, read and counted
-is what a gateway would have made of so many copies of that object, and a check of the whole finds nothing wrong. The
-gateway may be running meanwhile. Ten million keys are some 2 GB.
+Each row is a copy of that of an object that was put as any other, under another key. So what is listed, read and
+counted is what a gateway would have made of so many copies of that object, and a check of the whole finds nothing
+wrong. The gateway may be running meanwhile. Ten million keys are some 2 GB.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def fill(catalog: Path, bucket: str, pattern: str, count: int) -> None:
         conn.execute("PRAGMA synchronous=OFF")
         conn.execute("PRAGMA cache_size=-65536")
         where = conn.execute(
-            "SELECT b.id, o.key FROM buckets AS b JOIN objects AS o ON o.bucket_id = b.id WHERE b.name = ? AND o.key = ?",
+            "SELECT b.id, o.key FROM buckets AS b JOIN objects AS o ON o.bucket_id = b.id"
+            " WHERE b.name = ? AND o.key = ?",
             (bucket, pattern.encode()),
         ).fetchone()
         if where is None:
