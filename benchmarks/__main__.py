@@ -5,100 +5,69 @@
 Each round sends every operation to every server, in another order; what is told are medians. Rates depend on what else
 the machine does; the server's CPU time per operation hardly does, so that is what to compare. The load generator is a
 program in C (``cc`` builds it) that sends requests signed beforehand and costs some 10 µs each. Linux only.
+
+Exits with 1 where the gateway refused a request or answered an error.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
-from contextlib import ExitStack
+import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import report
-from benchmarks.load import Run
-from benchmarks.operations import OPERATIONS, Scale, Site, Unfit
-from benchmarks.processes import resident, tree
-from benchmarks.servers import SERVERS, starter
-from conformance.clients.tools import NotInstallable
-
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+from benchmarks import chart, report
+from benchmarks.findings import Findings
+from benchmarks.measure import Plan, measure
+from benchmarks.operations import OPERATIONS
+from benchmarks.servers import SERVERS, USUAL
+from benchmarks.site import Scale
 
 
 def main() -> int:
     arguments = _arguments()
-    scale = replace(Scale(), seconds=arguments.seconds, listed=arguments.listed)
-    with ExitStack() as stack:
-        sites = _start(arguments.servers.split(","), scale, stack)
-        cells = _measure(arguments, scale, sites) if sites else []
+    start = time.monotonic()
+    found = Findings.load(Path(arguments.read)) if arguments.read else measure(_plan(arguments))
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(report.as_json(cells), indent=1) + "\n")
+        found.save(Path(arguments.json))
     if arguments.write:
-        _write(Path(arguments.write), cells)
-    print("\n" + report.table(cells))
-    return 1 if any(cell.refused for cell in cells if cell.server.startswith(report.OURS)) else 0
+        report.write(Path(arguments.write), found)
+        chart.write(Path(arguments.write), found.cells)
+    print(f"\n{report.table(found.cells, report.brief, report.best_of_rivals)}\n{report.targets(found)}")
+    print(f"{time.monotonic() - start:.0f} s")
+    return 1 if any(cell.refused for cell in found.cells if cell.is_ours) else 0
 
 
-def _start(names: list[str], scale: Scale, stack: ExitStack) -> list[Site]:
-    """Start what can be had here; the versions are told."""
-    sites = []
-    for name in names:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nexus-bench-")))
-        try:
-            running = stack.enter_context(starter(name)(folder))
-        except NotInstallable as reason:
-            print(f"{name}: not installable here: {reason}")
-            continue
-        site = Site(name, running.signer, running.pid, folder, scale)
-        site.ready()
-        print(f"{name}: {running.version}, {resident(tree(running.pid)):.0f} MiB")
-        sites.append(site)
-    return sites
-
-
-def _measure(arguments: argparse.Namespace, scale: Scale, sites: list[Site]) -> list[report.Cell]:
-    cells = []
-    for name in arguments.operations or OPERATIONS:
-        operation = OPERATIONS[name]
-        asked = tuple(int(word) for word in arguments.connections.split(",") if word)
-        for connections in asked or operation.connections:
-            runs: dict[str, list[Run]] = {site.name: [] for site in sites}
-            for turn in range(arguments.rounds):
-                for site in sites[turn % len(sites) :] + sites[: turn % len(sites)]:
-                    try:
-                        runs[site.name].append(operation.run(site, connections))
-                    except Unfit as reason:
-                        print(f"{name}: {site.name}: {reason}", flush=True)
-            for site in sites:
-                if runs[site.name]:
-                    cells.append(report.Cell.of(name, connections, site.name, runs[site.name], scale))
-                    print(report.line(cells[-1]), flush=True)
-    return cells
-
-
-def _write(page: Path, cells: list[report.Cell]) -> None:
-    """Put the table between the page's marks, and the picture beside the page."""
-    before, rest = page.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n{report.table(cells)}{END}{after}")
-    page.with_suffix(".svg").write_text(report.chart(cells, 16))
+def _plan(arguments: argparse.Namespace) -> Plan:
+    return Plan(
+        operations=arguments.operations or list(OPERATIONS),
+        servers=arguments.servers.split(","),
+        scale=replace(Scale(), seconds=arguments.seconds, listed=arguments.listed),
+        rounds=arguments.rounds,
+        connections=tuple(int(word) for word in arguments.connections.split(",") if word),
+        folder=Path(arguments.folder) if arguments.folder else None,
+    )
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("operations", nargs="*", help=f"of {', '.join(OPERATIONS)}; all where none is named")
-    parser.add_argument(
-        "--servers", default=",".join(SERVERS), help=f"of {', '.join(SERVERS)}; gateway@FOLDER is another checkout's"
-    )
+    parser.add_argument("--servers", default=",".join(USUAL), help=f"of {', '.join(SERVERS)}; gateway@FOLDER")
     parser.add_argument("--connections", default="", help="such as 1,16; else what each operation says")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each run of small operations")
-    parser.add_argument("--listed", type=int, default=100_000, help="objects in the bucket that is listed")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each run of small operations")
+    parser.add_argument("--listed", type=int, default=Scale.listed, help="objects in the bucket that is listed")
+    parser.add_argument("--folder", default="", help="where the servers keep their files; else the temporary folder")
     parser.add_argument("--json", default="", help="keep the figures there")
-    parser.add_argument("--write", default="", help="a page to put the table into")
-    return parser.parse_args()
+    parser.add_argument("--read", default="", help="measure nothing, take the figures from there")
+    parser.add_argument("--write", default="", help="a page to put the figures into; its plots go beside it")
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.operations if name not in OPERATIONS]:
+        parser.error(f"no such operation: {', '.join(unknown)}")
+    if unknown := [name for name in arguments.servers.split(",") if name not in SERVERS and "@" not in name]:
+        parser.error(f"no such server: {', '.join(unknown)}")
+    return arguments
 
 
 if __name__ == "__main__":

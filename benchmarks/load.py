@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.processes import Peak, cpu_seconds
+from benchmarks.processes import Peak, cpu_seconds, written_mib
 
 SOURCE = Path(__file__).parent / "loadgen.c"
 MIB = 1024 * 1024
@@ -43,6 +43,8 @@ class Run:
     peak_mib: float
     done: list[int]
     """Which requests succeeded, by their place in the plan."""
+    written_mib: float = 0.0
+    """What the server's processes sent to the disk, as far as Linux knows whose it is."""
 
     @property
     def rate(self) -> float:
@@ -92,10 +94,11 @@ def play(
             _write_plan(plan, content, kept, requests)
             limits = [str(word) for word in (seconds, maximum, int(loop))]
             words = [str(generator()), str(port), str(connections), str(plan), str(content), str(result), *limits]
-            before = cpu_seconds(pid)
+            before, written = cpu_seconds(pid), written_mib(pid)
             with Peak(pid) as peak:
                 subprocess.run(words, check=True)
-            return _read(result, cpu_seconds(pid) - before, peak.mib)
+            cost = cpu_seconds(pid) - before
+            return _read(result, cost, peak.mib, written_mib(pid) - written)
         finally:
             if bodies:
                 os.truncate(bodies, kept)
@@ -116,7 +119,7 @@ def _write_plan(plan: Path, content: Path, start: int, requests: Sequence[Reques
             rows.write(_REQUEST.pack(head_at, body_at, size, len(head), head.startswith(b"HEAD ")))
 
 
-def _read(result: Path, cpu: float, peak: float) -> Run:
+def _read(result: Path, cpu: float, peak: float, written: float) -> Run:
     raw = result.read_bytes()
     nanoseconds, _, _, _ = _SUMMARY.unpack_from(raw)
     outcomes = list(_OUTCOME.iter_unpack(raw[_SUMMARY.size :]))
@@ -130,4 +133,5 @@ def _read(result: Path, cpu: float, peak: float) -> Run:
         received=sum(size for _, size, _, _ in outcomes),
         peak_mib=peak,
         done=done,
+        written_mib=written,
     )

@@ -8,25 +8,18 @@ grant that lets it in.
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.running import Running
 from benchmarks.signing import Signer
+from nexus import RemoteNexusFS
 from tests.e2e.harness import Key, Server
 
 CALLER = "loader"
 BUCKETS = ("bench", "bench-list", "bench-folders", "bench-huge")
-
-
-@dataclass(frozen=True)
-class Running:
-    """A server that answers."""
-
-    pid: int
-    signer: Signer
-    version: str
 
 
 @contextmanager
@@ -46,11 +39,14 @@ def gateway(
 
 def let_in(server: Server) -> Key:
     """Make the buckets, and the caller who is let into them."""
-    admin, key = signer_of(server, server.admin), server.user(CALLER)
-    for bucket in BUCKETS:
-        _must(admin, f"/{bucket}", "", b"")
-        _must(admin, f"/{bucket}", "policy=", _policy(bucket))
-        server.nexus("admin", "grant", CALLER, "editor", f"/{bucket}")
+    signer = signer_of(server, server.admin)
+    with RemoteNexusFS(server.url, server.admin.api_key) as admin:
+        admin.call("admin_create_user", user_id=CALLER)
+        key = Key.of(admin.call("admin_create_key", user_id=CALLER)["api_key"])
+        for bucket in BUCKETS:
+            _must(signer, f"/{bucket}", "", b"")
+            _must(signer, f"/{bucket}", "policy=", _policy(bucket))
+            admin.call("admin_grant", subject=CALLER, role="editor", path=f"/{bucket}")
     return key
 
 
@@ -76,4 +72,7 @@ def _must(signer: Signer, path: str, query: str, body: bytes) -> None:
 
 
 def _version(tree: str) -> str:
-    return f"the tree {tree}" if tree else "this tree"
+    """The commit, and whether the files are other than it."""
+    words = ["git", "describe", "--always", "--dirty"]
+    done = subprocess.run(words, cwd=tree or Path(__file__).parent, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"

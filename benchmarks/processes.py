@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
 MIB = 1024 * 1024
 SAMPLE_SECONDS = 0.05
 
@@ -28,16 +30,26 @@ def cpu_seconds(root: int) -> float:
     return sum(sum(int(field) for field in _fields(pid)[11:15]) for pid in tree(root)) / TICKS
 
 
+def written_mib(root: int) -> float:
+    """MiB that a process, its descendants, and those of them that have ended have sent to the disk."""
+    return sum(_written(pid) for pid in tree(root)) / MIB
+
+
+def _written(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/io").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("write_bytes:")), 0)
+
+
 def resident(pids: list[int]) -> float:
-    """MiB of memory that processes have; each shared page counts once, in parts."""
+    """MiB of memory that processes have resident (RSS); a page that two of them share counts twice."""
     total = 0
     for pid in pids:
-        try:
-            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        except OSError:
-            continue
-        total += next((int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")), 0)
-    return total / 1024
+        with suppress(OSError):
+            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return total * PAGE / MIB
 
 
 def _fields(pid: int) -> list[str]:

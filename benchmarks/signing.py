@@ -6,11 +6,11 @@ import hashlib
 import hmac
 import http.client
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
 EMPTY = hashlib.sha256(b"").hexdigest()
-SIGNED = "host;x-amz-content-sha256;x-amz-date"
 
 
 @dataclass
@@ -27,31 +27,41 @@ class Signer:
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def head(self, method: str, path: str, query: str = "", digest: str = EMPTY, size: int = 0) -> bytes:
-        """The head of a request; ``path`` is unquoted, ``query`` is in its canonical form."""
+    def head(
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        digest: str = EMPTY,
+        size: int = 0,
+        more: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """The head of a request; ``path`` is unquoted, ``query`` is in its canonical form.
+
+        ``more`` are headers that are signed as well, by their names in lower case.
+        """
         target = quote(path, safe="/-_.~")
         lines = [f"{method} {target}{'?' + query if query else ''} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in self.headers(method, target, query, digest).items()]
+        lines += [f"{name}: {value}" for name, value in self.headers(method, target, query, digest, more or {}).items()]
         if method in ("PUT", "POST"):
             lines.append(f"Content-Length: {size}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
-    def headers(self, method: str, target: str, query: str, digest: str) -> dict[str, str]:
+    def headers(
+        self, method: str, target: str, query: str, digest: str, more: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         scope = f"{stamp[:8]}/{self.region}/s3/aws4_request"
-        canonical = (
-            f"{method}\n{target}\n{query}\nhost:{self.host}\nx-amz-content-sha256:{digest}\nx-amz-date:{stamp}\n\n"
-            f"{SIGNED}\n{digest}"
+        told = dict(
+            sorted({**(more or {}), "host": self.host, "x-amz-content-sha256": digest, "x-amz-date": stamp}.items())
         )
+        lines, names = "".join(f"{name}:{value}\n" for name, value in told.items()), ";".join(told)
+        canonical = f"{method}\n{target}\n{query}\n{lines}\n{names}\n{digest}"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         signature = hmac.new(self._key(stamp[:8]), text.encode(), "sha256").hexdigest()
-        return {
-            "Host": self.host,
-            "x-amz-date": stamp,
-            "x-amz-content-sha256": digest,
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={self.access_key}/{scope}, SignedHeaders={SIGNED}, "
-            f"Signature={signature}",
-        }
+        credential = f"{self.access_key}/{scope}"
+        authorization = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
+        return {"Host": told.pop("host"), **told, "Authorization": authorization}
 
     def _key(self, day: str) -> bytes:
         if day not in self._keys:

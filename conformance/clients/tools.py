@@ -274,18 +274,19 @@ class Debian:
     program: str
     packages: tuple[str, ...]
     """The one with the program first, then libraries that the machine may lack."""
+    version: tuple[str, ...] = ("--version",)
 
     def get(self) -> Tool:
         if present := shutil.which(self.program):
-            return Tool((present,), told_version(present, "--version"))
+            return Tool((present,), told_version(present, *self.version))
         require("apt-get", f"{self.program} is not on this machine, nor apt-get to have it from")
         with made_once(f"debian/{'-'.join(self.packages)}") as (folder, missing):
             if missing:
                 self._unpack(folder)
-        program = next(folder.glob(f"root/usr/bin/{self.program}"))
+        program = next(folder.glob(f"root/usr/*bin/{self.program}"))
         libraries = os.pathsep.join(str(path) for path in folder.glob("root/**/lib/*-linux-gnu"))
         environment = (("LD_LIBRARY_PATH", libraries),)
-        version = told_version(str(program), "--version", environment={"LD_LIBRARY_PATH": libraries})
+        version = told_version(str(program), *self.version, environment={"LD_LIBRARY_PATH": libraries})
         return Tool((str(program),), version, folder, environment)
 
     def _unpack(self, folder: Path) -> None:
