@@ -57,8 +57,7 @@ class LocalStore:
         self._staging = root / "staging"
         self._made: set[Path] = set()
         try:
-            self._staging.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _mark(root)
+            _set_up(root)
             self._sweep()
             self._packs = Packs(root / "packs.db", fsync=fsync)
         except OSError as error:
@@ -279,22 +278,39 @@ def _drop(fd: int, path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def _mark(root: Path) -> None:
-    """Leave the file by which a later opener knows our store."""
+def _set_up(root: Path) -> None:
+    """Make the directories of a store where they are missing, and leave the file by which a later opener knows it.
+
+    All of it is on the disk afterwards, whatever the store syncs later: it is done once, and half of it is no store.
+    """
+    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+    (root / "staging").mkdir(parents=True, exist_ok=True, mode=0o700)
     marker = root / MARKER
     if marker.exists():
-        found = json.loads(marker.read_text())
+        try:
+            found = json.loads(marker.read_text())
+        except ValueError as error:
+            raise StoreMisconfigured(f"{marker} is damaged: it is no JSON") from error
         if found.get("format") != FORMAT:
             raise StoreMisconfigured(f"{root} is a store of format {found.get('format')}, not {FORMAT}")
         return
     draft = root / f"{MARKER}.{secrets.token_hex(8)}"
-    draft.write_text(json.dumps({"format": FORMAT, "id": str(uuid.uuid4())}))
+    with open(draft, "w") as file:
+        file.write(json.dumps({"format": FORMAT, "id": str(uuid.uuid4())}))
+        file.flush()
+        os.fsync(file.fileno())
+    for folder in missing:
+        _sync_directory(folder.parent)
+    if not missing:  # perhaps made by who was stopped before this
+        with contextlib.suppress(PermissionError):
+            _sync_directory(root.parent)
     try:
         os.link(draft, marker)
     except FileExistsError:
         pass
     finally:
         draft.unlink()
+    _sync_directory(root)
 
 
 def _sync_directory(path: Path) -> None:

@@ -36,6 +36,7 @@ from gateway.declared_mounts import DeclaredMounts
 from gateway.encryption_keys import EncryptionKeys
 from gateway.errors import GatewayError
 from gateway.files import Files
+from gateway.folders import make_folder
 from gateway.generation import Generation
 from gateway.grants import Grants, Groups
 from gateway.identity import Users
@@ -139,7 +140,7 @@ def _kms(settings: Settings, catalog: Catalog, master_key: MasterKey) -> Kms:
 async def open_core(settings: Settings) -> AsyncIterator[Core]:
     """The core over a data directory, made where it is missing; closed on the way out."""
     data_dir = Path(settings.data_dir)
-    await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True, mode=0o700)
+    await asyncio.to_thread(make_folder, data_dir)
     master_key = load_master_key(settings.master_key_text(), data_dir / MASTER_KEY_FILE)
     catalog = Accompanied(SqliteCatalog(data_dir / CATALOG_FILE, fsync=settings.durability == "fsync"))
     declared = [kind.secret for kind in store_kinds().values()]

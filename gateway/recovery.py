@@ -6,7 +6,6 @@ Both need no key: who can read the master key and write the catalog can do every
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from gateway.auth.credentials import NewKey
 from gateway.core import Core
+from gateway.folders import sync_folder
 from gateway.serve import ADMIN, STORE_FOLDER, ServeError, hold
 from gateway.settings import Settings
 from gateway.types import User
@@ -94,8 +94,4 @@ def reset(data_dir: Path) -> None:
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
-        folder = os.open(data_dir, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(data_dir)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError
+from gateway.folders import make_folder
 from gateway.http.deadlines import Patience, Watch
 from gateway.settings import Settings
 
@@ -109,7 +110,7 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
 def hold(data_dir: Path, *, alone: bool) -> Iterator[None]:
     """Hold a data directory: with other servers, or ``alone``. Raises ServeError when that cannot be."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(data_dir)
         fd = os.open(data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ServeError(f"{data_dir} cannot be used: {error.strerror}") from None

@@ -20,7 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,7 +122,10 @@ class Rounds:
         self._note(number, done.returncode, done.stdout + done.stderr)
 
     def _inspect(self, number: int) -> None:
-        rpc, s3 = Rpc(self._server), self._s3()
+        with closing(Rpc(self._server)) as rpc, closing(self._s3()) as s3:
+            self._compare(number, rpc, s3)
+
+    def _compare(self, number: int, rpc: Rpc, s3: S3) -> None:
         report = rpc("fsck", rehash=True)
         self._note(number, report["exit_code"], str(report["findings"][:3]))
         self.outcome.orphans += sum(finding["kind"] == "orphan" for finding in report["findings"])
@@ -144,8 +147,6 @@ class Rounds:
         if report["exit_code"] or removed["problems"]:
             self.outcome.problems += 1
             self._tell(f"round {number}: after gc: {report['findings'][:3]} {removed['problems'][:3]}")
-        rpc.close()
-        s3.close()
 
     def _note(self, number: int, code: int, detail: str) -> None:
         word = {0: "clean", 1: "orphans"}.get(code, f"exit code {code}")
