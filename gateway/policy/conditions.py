@@ -104,14 +104,14 @@ def _arn(text: str, variables: bool) -> Test:
 
 def _arn_parts(text: str) -> list[str]:
     """The parts of an ARN; the colons within variables are none of its own."""
-    parts, depth = [""], 0
-    for char in text:
+    parts: list[str] = []
+    start = depth = 0
+    for at, char in enumerate(text):
         depth += (char == "{") - (char == "}")
-        if char == ":" and depth == 0 and len(parts) < 6:
-            parts.append("")
-        else:
-            parts[-1] += char
-    return parts
+        if char == ":" and depth == 0 and len(parts) < 5:
+            parts.append(text[start:at])
+            start = at + 1
+    return [*parts, text[start:]]
 
 
 def _ordered(read: Callable[[str], float], compare: Callable[[float, float], bool]) -> Callable[[str, bool], Test]:

@@ -13,7 +13,6 @@ from gateway.policy.keys import fold
 Lookup = Callable[[str], Sequence[str] | None]
 """The values of a condition key in a request; None where the request has none."""
 
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _LITERALS = {"*": "*", "?": "?", "$": "$"}
 """``${*}`` and the like: the character itself, no wildcard."""
 MAX_COMPILED = 256
@@ -30,7 +29,7 @@ class Pattern:
         self._wild = wild
         self._flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
         # Text and variables by turns: the odd ones are names.
-        self._parts = _VARIABLE.split(text) if variables and "${" in text else [text]
+        self._parts = _apart(text) if variables else [text]
         self._holes = wild and any("?" in part for part in self._parts[::2])
         fixed = len(self._parts) == 1
         self._compiled = re.compile(glob(self._segments(re.escape)), self._flags) if fixed and self._holes else None
@@ -73,6 +72,16 @@ class Pattern:
                     segments.append("")
                 segments[-1] += literal(text).replace(r"\?", ".") if self._wild else literal(text)
         return segments
+
+
+def _apart(text: str) -> list[str]:
+    """Text and names of variables by turns, text first and last. What opens no variable that ends is text."""
+    parts: list[str] = []
+    at = 0
+    while (start := text.find("${", at)) >= 0 and (end := text.find("}", start)) >= 0:
+        parts += (text[at:start], text[start + 2 : end])
+        at = end + 1
+    return [*parts, text[at:]]
 
 
 def _fits(segments: Sequence[str], value: str) -> bool:

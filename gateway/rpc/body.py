@@ -13,6 +13,7 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from math import isfinite
 from typing import Any
 
 from gateway.rpc.errors import BAD_PARAMETERS, INVALID_REQUEST, PARSE, VALIDATION, RpcError
@@ -120,7 +121,7 @@ def _load(splitter: _Splitter) -> dict[str, Any]:
 
     text = bytes(splitter.skeleton)
     try:
-        call = json.loads(text or b"{}", object_hook=hook, parse_constant=_no_number)
+        call = json.loads(text or b"{}", object_hook=hook, parse_constant=_no_number, parse_float=_finite)
     except BadValue as error:
         raise RpcError(BAD_PARAMETERS, str(error)) from None
     except (ValueError, RecursionError):
@@ -134,6 +135,14 @@ def _load(splitter: _Splitter) -> dict[str, Any]:
 
 def _no_number(text: str) -> None:
     raise ValueError(text)
+
+
+def _finite(text: str) -> float:
+    """A number that can be told again: 1e999 could not."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 class _Splitter:

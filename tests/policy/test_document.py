@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import process_time
 from typing import Any
 
 import pytest
@@ -105,3 +106,17 @@ def test_policies_that_are_refused(changes: dict[str, Any], message: str) -> Non
 def test_texts_that_are_no_policy(text: str) -> None:
     with pytest.raises(BadPolicy):
         parse_policy(text, BUCKET)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Resource": "arn:aws:s3:::photos/" + "${" * 9000},
+        {"Condition": {"StringLike": {"aws:userid": "${" * 9000}}},
+        {"Condition": {"ArnLike": {"aws:principalarn": "a:b:c:d:e:" + "f" * 18_000}}},
+    ],
+)
+def test_reading_a_policy_takes_no_longer_than_it_is_long(changes: dict[str, Any]) -> None:
+    text, before = policy(**changes), process_time()
+    parse_policy(text, BUCKET)
+    assert process_time() - before < 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from gateway.s3.model import operations
-from gateway.s3.xml import XMLError, compile_document, escape
+from gateway.s3.xml import MAX_OTHER, MAX_TAGS, XMLError, compile_document, escape
 
 S3 = "http://s3.amazonaws.com/doc/2006-03-01/"
 
@@ -165,3 +166,36 @@ def test_escaped_text_parses_back(text: str) -> None:
 )
 def test_escapes(text: str, escaped: str) -> None:
     assert escape(text) == escaped
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"<Delete>" + b"<a/>" * MAX_TAGS + b"</Delete>",
+        b"\xef\xbb\xbf\n<!-- ? --><?a b?><!DOCTYPE Delete [" + b'<!ENTITY e "x">' * 1000 + b"]><Delete/>",
+        ("<Delete>" + "<a/>" * MAX_OTHER + "</Delete>").encode("utf-16"),
+        ("<Delete>" + "<a/>" * MAX_OTHER + "</Delete>").encode("utf-16-le"),
+        b'<?xml version="1.0" encoding="UTF-7"?>' + b"+ADw-a/>" * MAX_OTHER,
+        b'<?xml version="1.0" encoding = \'ibm037\' standalone="yes"?>' + b" " * MAX_OTHER,
+    ],
+    ids=["elements", "document type", "utf-16", "utf-16 without mark", "utf-7", "ebcdic"],
+)
+def test_what_takes_long_to_read_is_refused_unread(document: bytes) -> None:
+    before = time.process_time()
+    with pytest.raises(XMLError):
+        read("DeleteObjects", document)
+    assert time.process_time() - before < 0.1
+
+
+def test_the_longest_documents_there_are_are_read() -> None:
+    keys = "".join(f"<Object><Key>{'&quot;' * 1024}</Key><VersionId>{n:032}</VersionId></Object>" for n in range(1000))
+    for declaration in (
+        "",
+        "\ufeff",
+        '<?xml version="1.0"?>',
+        "<?xml version='1.0' encoding='utf-8' standalone='yes'?>\n",
+    ):
+        members = read("DeleteObjects", f"{declaration}<Delete>{keys}</Delete>".encode())
+        assert len(members["Objects"]) == 1000
+    part = "<Part><PartNumber>1</PartNumber><ETag>e</ETag><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>"
+    read("CompleteMultipartUpload", f"<CompleteMultipartUpload>{part * 10_000}</CompleteMultipartUpload>".encode())
