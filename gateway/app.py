@@ -19,6 +19,7 @@ from backends.registry import is_here as store_is_here
 from backends.registry import kinds as store_kinds
 from backends.registry import mask as store_mask
 from gateway.audit.log import AuditLog
+from gateway.auth.claims import claimed_key
 from gateway.auth.credentials import MasterKey, load_master_key
 from gateway.auth.keyring import KeyRing
 from gateway.auth.sigv4 import Verifier
@@ -56,6 +57,7 @@ from gateway.objects import Objects
 from gateway.rates import Rates
 from gateway.rpc.app import RpcDoor
 from gateway.s3.app import S3Door
+from gateway.s3.errors import SlowDown, error_document
 from gateway.s3.hosts import Domains
 from gateway.s3.server_log import keep_lifecycle
 from gateway.saved_mounts import SavedMounts
@@ -236,6 +238,7 @@ class Application:
         self._hosted = Domains(settings.s3_domains)
         self._s3: S3Door | None = None
         self._rpc: RpcDoor | None = None
+        self._keyring: KeyRing | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -252,6 +255,30 @@ class Application:
             await self._metrics(scope, receive, send)
         else:
             await self._s3(scope, receive, send)
+
+    # -- what the server below asks of requests, from their heads (gateway.http.crowd)
+
+    @property
+    def refusal(self) -> bytes:
+        return error_document(SlowDown(), "", "")
+
+    async def is_vital(self, scope: dict[str, Any]) -> bool:
+        """Whether a request is answered even under overload: what tells how the server is, and an admin's calls."""
+        path = scope["raw_path"]
+        if path == METRICS:
+            return self._is_for_metrics(scope)
+        if not (path.startswith((RPC_PREFIX, HEALTH)) and self._is_rpc(scope, path)):
+            return False
+        return path == HEALTH or (self._rpc is not None and await self._rpc.is_from_admin(scope))
+
+    def share_of(self, scope: dict[str, Any]) -> str | None:
+        """Who a request says that it is from: a lie changes for how long it waits, and nothing else."""
+        path = scope["raw_path"]
+        if (path == METRICS and self._is_for_metrics(scope)) or (path == HEALTH and self._is_rpc(scope, path)):
+            return None
+        assert self._keyring is not None
+        share = self._keyring.share_of(claimed_key(scope)) or (scope.get("client") or ("",))[0]
+        return f"{share} rpc" if path.startswith(RPC_PREFIX) else share
 
     def _is_rpc(self, scope: dict[str, Any], path: bytes) -> bool:
         """Whether a request on one of the Nexus door's paths is for it: a website may have such pages."""
@@ -271,6 +298,7 @@ class Application:
                 await core.names.current()
                 if self._ready is not None:
                     await self._ready(core)
+                self._keyring = core.keyring
                 counters = Metrics()
                 logs = LogDelivery(core, seconds=self._settings.log_delivery_seconds)
                 core.lifecycle.listen(keep_lifecycle(logs))

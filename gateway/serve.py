@@ -10,6 +10,7 @@ import fcntl
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import time
@@ -21,21 +22,29 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError
 from gateway.folders import make_folder
+from gateway.http.crowd import Crowd, Doors
 from gateway.http.deadlines import Patience, Watch
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
     import uvicorn
 
+    from gateway.app import Application
     from gateway.auth.credentials import NewKey
 
 ADMIN = "admin"
 WORKSPACE = "/workspace"
 STORE_FOLDER = "store"
 BACKLOG = 2048
+MIN_CONNECTIONS, MAX_CONNECTIONS = 64, 8192
+KEPT_DESCRIPTORS, DESCRIPTORS_EACH = 256, 2
+"""Descriptors that are not for connections, and how many each of those may come to: its own, and a file's."""
 HURRIED = 1
 """The status of a server that did not finish what was under way."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+
+
+log = logging.getLogger("nexus.serve")
 
 
 class ServeError(GatewayError):
@@ -204,6 +213,7 @@ def serve_in_process(
     from gateway.http.server import Server
 
     tune_process()
+    raise_descriptors()
     server = Server(server_config(settings, Application(settings, worker)), stopped_by)
     server.run(sockets=[listener])
     if not server.started:
@@ -223,15 +233,33 @@ def _patience(settings: Settings) -> Patience:
     )
 
 
-def server_config(settings: Settings, application: object) -> uvicorn.Config:
+def raise_descriptors() -> None:
+    """Use all the descriptors that this process may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _crowd(settings: Settings, doors: Doors) -> Crowd:
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    most = max(MIN_CONNECTIONS, (descriptors - KEPT_DESCRIPTORS) // DESCRIPTORS_EACH)
+    limit = settings.max_connections or min(most, MAX_CONNECTIONS)
+    if limit > most:
+        log.warning("NEXUS_MAX_CONNECTIONS is %d, but %d descriptors are enough for %d", limit, descriptors, most)
+    return Crowd(limit, doors=doors)
+
+
+def server_config(settings: Settings, application: Application) -> uvicorn.Config:
     import uvicorn
 
     from gateway.http.connection import Connection
 
+    protocol = partial(Connection, patience=_patience(settings), watch=Watch(), crowd=_crowd(settings, application))
     return uvicorn.Config(
-        application,  # type: ignore[arg-type]
+        application,
         loop="uvloop",
-        http=partial(Connection, patience=_patience(settings), watch=Watch()),  # type: ignore[arg-type]
+        http=protocol,  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,

@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     """How long a client may take nothing of an answer."""
     max_head_size: int = Field(64 * 1024, ge=8192)
     """Largest line and headers of a request."""
+    max_connections: int | None = Field(None, ge=1)
+    """Most connections of a worker; unset, as many as its descriptors are enough for."""
     shutdown_timeout: int = Field(30, ge=0, le=3600)
     """How long what is under way may take to finish once the server was told to stop."""
 

@@ -31,6 +31,14 @@ class Principal:
     rate: float | None = None
     """Requests per second that the tenant may make; None is no limit."""
 
+    @property
+    def share(self) -> str:
+        """Who this caller is counted with where there is not enough for all.
+
+        A tenant's callers together; but in the tenant that everybody is in until others are made, each user.
+        """
+        return f"default/{self.user_id}" if self.tenant == "default" else self.tenant
+
 
 class PathGrant(NamedTuple):
     """A role below a path, to a user or to a group."""

@@ -9,6 +9,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from gateway.http.connection import Connection
+from gateway.http.crowd import Crowd
 from gateway.http.deadlines import Patience, Watch
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -30,7 +31,7 @@ async def test_a_client_that_leaves_is_gone_for_every_request_it_sent() -> None:
     state, watch = ServerState(), Watch()
 
     def connection() -> Connection:
-        return Connection(config, state, {}, patience=Patience(), watch=watch)
+        return Connection(config, state, {}, patience=Patience(), watch=watch, crowd=Crowd())
 
     server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
     async with server:

@@ -68,6 +68,11 @@ class KeyRing:
         known = await self._look_up(access_key_id)
         return known.credential if known else None
 
+    def share_of(self, key_id: str) -> str | None:
+        """Who a key's requests are counted with, where it was used lately; nothing is proven by that."""
+        known = self._known.get(key_id)
+        return known.credential.principal.share if known else None
+
     def lend(self, principal: Principal) -> str:
         """An API key for a principal that only this process knows, as long as it lives."""
         new = mint()

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
+from gateway.http.crowd import AT_ONCE, GUEST_SECONDS, Crowd, Crowded
 from gateway.http.deadlines import NEVER, Impatient, Patience, Watch
 from gateway.http.exchange import READ_AHEAD, TIMED_OUT, Application, Exchange
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 MAX_HEADERS = 250
+HALF_HEAD_SECONDS, HALF_WAY_SECONDS = 4.0, 9.0
+"""How much longer than an idle connection one that stopped within a head, or within a body, is kept in a crowd."""
 BAD_REQUEST = "400 Bad Request"
 NOT_IMPLEMENTED = "501 Not Implemented"
 TOO_LATE = "408 Request Timeout"
@@ -45,9 +48,12 @@ class Connection(asyncio.Protocol):
         *,
         patience: Patience,
         watch: Watch,
+        crowd: Crowd,
     ) -> None:
         self.loop = _loop or asyncio.get_running_loop()
         self.patience = patience
+        self.turns = crowd.turns
+        self._crowd = crowd
         self._application = cast(Application, config.loaded_app)
         self._state = server_state
         self._watch = watch
@@ -64,6 +70,7 @@ class Connection(asyncio.Protocol):
         """Those that were sent before the one before them was answered."""
         self._reading = True
         self._closing = False
+        self._is_guest = False
         self._writable: asyncio.Future[None] | None = None
         self._full_since = NEVER
         self._common: tuple[object, bytes] = (None, b"")
@@ -87,8 +94,18 @@ class Connection(asyncio.Protocol):
             "client": get_remote_addr(self._transport),
             "scheme": "https" if is_ssl(self._transport) else "http",
         }
+        now, crowd = self.loop.time(), self._crowd
+        self._until = now + self.patience.head
+        if not crowd.make_room(cast(Collection[Crowded], self._state.connections), now):
+            if not crowd.welcome(self):
+                self._closing = True
+                self._transport.write(crowd.refusal())
+                self._transport.close()
+                return
+            self._is_guest = True
+            self._application = crowd.hosted(self._application)
+            self._until = now + min(GUEST_SECONDS, self.patience.head)
         self._state.connections.add(cast(Any, self))
-        self._until = self.loop.time() + self.patience.head
         self._watch.begin(self._all)
 
     def _all(self) -> Collection[Impatient]:
@@ -96,6 +113,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._state.connections.discard(cast(Any, self))
+        if self._is_guest:
+            self._crowd.leave(self)
         self._closing = True
         for exchange in (self._answering, *self._queued, self._exchange):
             if exchange is not None:
@@ -149,7 +168,7 @@ class Connection(asyncio.Protocol):
         self._url, self._headers, self._expects, self._hosts = b"", [], False, 0
         self._is_coded = False
         self._in_head = True
-        if self._exchange is None or self._exchange.answered:
+        if (self._exchange is None or self._exchange.answered) and not self._is_guest:
             self._until = self.loop.time() + self.patience.head
 
     def on_url(self, url: bytes) -> None:
@@ -196,7 +215,7 @@ class Connection(asyncio.Protocol):
             "headers": self._headers,
             **self._addresses,
         }
-        keep_alive = version != "1.0" and self._parser.should_keep_alive()
+        keep_alive = version != "1.0" and self._parser.should_keep_alive() and not self._is_guest
         before = self._exchange
         self._exchange = Exchange(self, scope, expects=self._expects, keep_alive=keep_alive)
         if before is None or before.answered:
@@ -227,6 +246,14 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, exchange: Exchange) -> None:
         self._answering = exchange
+        if self.turns.begun < AT_ONCE or (share := self._crowd.share_of(exchange.scope)) is None:
+            self.begin(exchange)
+        else:
+            self.turns.wait(share, exchange)
+
+    def begin(self, exchange: Exchange) -> None:
+        """Let the application have a request."""
+        self.turns.begun += 1
         task = self.loop.create_task(exchange.run(self._application))
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
@@ -251,17 +278,44 @@ class Connection(asyncio.Protocol):
         else:
             self._exchange.keep_alive = False
 
+    def owing_since(self) -> float:
+        """Since when the client owes a head, a body, or to take an answer; ``NEVER`` while the server owes it one.
+
+        Ones half-way are worth seconds: who is idle goes before them.
+        """
+        exchange = self._exchange
+        if self._full_since < NEVER:
+            return self._full_since + HALF_WAY_SECONDS
+        if self._closing:
+            return NEVER
+        if exchange is None or exchange.answered:
+            if self._in_head and self._head_size:
+                return self._until - self.patience.head + HALF_HEAD_SECONDS
+            return self._until - (self.patience.head if exchange is None else self.patience.idle)
+        return exchange.waits_since + HALF_WAY_SECONDS if exchange.waits_for_body else NEVER
+
+    def make_room(self) -> None:
+        """End, for others to have the place."""
+        exchange = self._exchange
+        if self._full_since < NEVER:
+            self.abandon()
+        elif exchange is None or exchange.answered:
+            self._closing = True
+            self._transport.close()
+        else:
+            exchange.cut(TIMED_OUT)
+
     def overdue(self, now: float) -> None:
         """Give up a client that takes too long."""
         exchange = self._exchange
-        if now > self._until:
+        if now > self._full_since + self.patience.answer:
+            self.abandon()
+        elif now > self._until:
             if self._in_head and self._head_size:
                 self._refuse(TOO_LATE)
             else:
                 self._closing = True
                 self._transport.close()
-        elif now > self._full_since + self.patience.answer:
-            self.abandon()
         elif exchange is not None and exchange.stalls(now):
             exchange.cut(TIMED_OUT)
 

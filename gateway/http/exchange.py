@@ -41,7 +41,6 @@ class Exchange:
         *("_chunked", "_connection", "_cut", "_expects", "_head", "_left", "_told", "_waited"),
         *(
             "_waiter",
-            "_waits_since",
             "answered",
             "body",
             "gone",
@@ -50,6 +49,7 @@ class Exchange:
             "received",
             "scope",
             "started",
+            "waits_since",
         ),
     )
 
@@ -70,7 +70,8 @@ class Exchange:
         self._cut: Message | None = None
         """What is told instead of what the client goes on to send, though it may hear of us."""
         self._waiter: asyncio.Future[None] | None = None
-        self._waits_since = NEVER
+        self.waits_since = NEVER
+        """Since when the application waits for more of the body."""
         self._waited = 0.0
         self.started = False
         self.answered = False
@@ -130,26 +131,36 @@ class Exchange:
     async def _wait(self) -> None:
         loop = self._connection.loop
         self._connection.resume_reading()
-        self._waits_since = loop.time()
+        self.waits_since = loop.time()
         try:
             while self._must_wait():
                 self._waiter = loop.create_future()
                 await self._waiter
         finally:
-            self._waited += loop.time() - self._waits_since
-            self._waiter, self._waits_since = None, NEVER
+            self._waited += loop.time() - self.waits_since
+            self._waiter, self.waits_since = None, NEVER
+
+    @property
+    def waits_for_body(self) -> bool:
+        """Whether the answer cannot begin before the client sends more."""
+        return self.waits_since != NEVER and self.more_body and not self.started
 
     def stalls(self, now: float) -> bool:
         """Whether the client lets us wait too long for its body."""
-        if self._waits_since == NEVER or not self.more_body or self.started:
+        if not self.waits_for_body:
             return False
-        patience, waits = self._connection.patience, now - self._waits_since
+        patience, waits = self._connection.patience, now - self.waits_since
         return waits > patience.body or self._waited + waits > patience.body + self.received / patience.rate
 
     # -- the answer
 
+    def begin(self) -> None:
+        """It is this one's turn."""
+        self._connection.begin(self)
+
     async def run(self, application: Application) -> None:
         """Have the application answer; what it fails to answer is a 500, or a connection that ends short."""
+        self._connection.turns.run()
         try:
             await application(self.scope, self.receive, self.send)
         except Exception:

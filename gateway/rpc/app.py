@@ -62,6 +62,11 @@ class RpcDoor:
             return None
         return await self._core.keyring.bearer(keys[0][7:].strip().decode("latin-1"))
 
+    async def is_from_admin(self, scope: Scope) -> bool:
+        """Whether an admin makes a call: their key is compared, once more than for any other call."""
+        principal = await self._principal(scope)
+        return principal is not None and principal.is_admin
+
     async def _whoami(self, scope: Scope, send: Send) -> None:
         principal = await self._principal(scope)
         if principal is None:
