@@ -1,0 +1,70 @@
+"""More clients than the server has room for: told to slow down, while what tells how it is goes on being answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.e2e.harness import Server, refused
+from tests.e2e.signing import Raw, Socket, request
+
+CONNECTIONS = 8
+
+
+@pytest.fixture(scope="module")
+def small(new_server: Callable[..., Server]) -> Iterator[Server]:
+    yield new_server(NEXUS_MAX_CONNECTIONS=str(CONNECTIONS), NEXUS_METRICS="open")
+
+
+@pytest.fixture
+def full(small: Server) -> Iterator[list[Socket]]:
+    """Every connection is busy with the body of a PUT."""
+    busy = []
+    for number in range(CONNECTIONS):
+        signed = Raw(small).sign("PUT", f"/workspace/{number}", payload="UNSIGNED-PAYLOAD").headers
+        connection = Socket(small)
+        connection.send(request("PUT", f"/workspace/{number}", {**signed, "content-length": "9"}))
+        busy.append(connection)
+    time.sleep(0.3)
+    yield busy
+    for connection in busy:
+        connection.__exit__()
+
+
+def test_beyond_its_connections_clients_are_told_to_slow_down(small: Server, full: list[Socket]) -> None:
+    with refused("SlowDown", 503) as seen:
+        small.s3().list_buckets()
+    assert seen[0].response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "1"
+    with refused("SlowDown", 503):
+        small.s3().put_object(Bucket="workspace", Key="refused", Body=bytes(200_000))
+    for path in ("/health", "/metrics"):
+        with Socket(small) as connection:
+            start = time.monotonic()
+            connection.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert connection.head().startswith(b"HTTP/1.1 200 ") and time.monotonic() - start < 2
+    assert small.nexus("mounts", "list")  # an admin's call
+    stranger = small.run(
+        "mounts", "list", key=small.admin.__class__("A" * 20, "x" * 40, "nxk_" + "A" * 20 + "_" + "x" * 40)
+    )
+    assert stranger.returncode != 0
+    for connection in full:
+        connection.send(b"some body")
+        assert connection.head().startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_backs_off_gets_through(small: Server, full: list[Socket]) -> None:
+    patient = small.s3(retries={"total_max_attempts": 10, "mode": "standard"})
+    for connection in full:
+        connection.send(b"some body")
+    patient.put_object(Bucket="workspace", Key="later", Body=b"came through")
+    assert patient.get_object(Bucket="workspace", Key="later")["Body"].read() == b"came through"
+
+
+def test_idle_connections_make_room(small: Server) -> None:
+    idle = [Socket(small) for _ in range(3 * CONNECTIONS)]
+    time.sleep(1.2)
+    small.s3().list_buckets()
+    for connection in idle:
+        connection.__exit__()
