@@ -9,8 +9,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import HTTPClientError
 
 from tests.e2e.harness import Server, keys_of
 from tests.e2e.signing import Raw, Socket, request
@@ -48,6 +51,18 @@ def refuses(server: Server) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def again(call: Callable[[], Any]) -> Any:
+    """Call, and do so again as long as there is no connection."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return call()
+        except (HTTPClientError, BotoConnectionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def ends_with(server: Server, seconds: float) -> int:
@@ -122,14 +137,14 @@ def test_restarts_lose_no_request_of_a_client_that_tries_again(new_server: Calla
     done = threading.Event()
 
     def write(name: str) -> None:
-        s3 = server.s3(retries={"total_max_attempts": 10, "mode": "standard"}, connect_timeout=2)
+        s3 = server.s3(connect_timeout=2)
         number = 0
         while not done.is_set():
             key = f"{name}/{number}"
             try:
-                s3.put_object(Bucket="workspace", Key=key, Body=key.encode())
+                again(lambda: s3.put_object(Bucket="workspace", Key=key, Body=key.encode()))  # noqa: B023
                 acknowledged.append(key)
-                assert s3.get_object(Bucket="workspace", Key=key)["Body"].read() == key.encode()
+                assert again(lambda: s3.get_object(Bucket="workspace", Key=key)["Body"].read()) == key.encode()  # noqa: B023
             except Exception as error:  # whatever it is, the client was failed
                 failures.append(f"{key}: {error!r}")
             number += 1
