@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from gateway.http.connection import Connection
+from gateway.http.crowd import Crowd
 from gateway.http.deadlines import Patience, Watch
 from reliability.fuzz.target import Finding
 
@@ -63,13 +64,13 @@ class Wires:
     def __init__(self, application: Any) -> None:
         self._config = uvicorn.Config(application, lifespan="off", log_config=None)
         self._config.loaded_app = application
-        self._state, self._watch = ServerState(), Watch()
+        self._state, self._watch, self._crowd = ServerState(), Watch(), Crowd()
 
     async def play(self, pieces: Iterable[bytes]) -> Wire:
         """Send the pieces, and hang up where more is expected. Ends when the application has nothing under way."""
         state, wire = self._state, Wire()
         patience = Patience(head=3600, idle=3600, body=3600)
-        connection = Connection(self._config, state, {}, patience=patience, watch=self._watch)
+        connection = Connection(self._config, state, {}, patience=patience, watch=self._watch, crowd=self._crowd)
         connection.connection_made(wire)
         for piece in pieces:
             if wire.closed:
