@@ -56,6 +56,20 @@ def fill(catalog: Path, bucket: str, pattern: str, count: int) -> None:
                 conn.execute(statement, (start, min(start + BATCH, count), *where))
 
 
+def fill_parts(catalog: Path, upload_id: str, count: int) -> None:
+    """Give an upload ``count`` parts, each a copy of its first."""
+    with closing(sqlite3.connect(catalog, isolation_level=None, timeout=60)) as conn:
+        columns = [row[1] for row in conn.execute("PRAGMA table_info(parts)") if row[1] != "number"]
+        copied = ", ".join(columns)
+        statement = (
+            f"WITH RECURSIVE numbers (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)"
+            f" INSERT INTO parts (number, {copied}) SELECT n, {copied} FROM numbers,"
+            f" (SELECT {copied} FROM parts WHERE upload_id = ?2 AND number = 1)"
+        )
+        with _turn(catalog):
+            conn.execute(statement, (count, upload_id))
+
+
 @contextmanager
 def _turn(catalog: Path) -> Iterator[None]:
     """Write when no process of the gateway does."""

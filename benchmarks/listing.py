@@ -5,61 +5,81 @@ from __future__ import annotations
 import random
 import re
 
+from benchmarks.catalog_fill import BELOW_EACH, fill
 from benchmarks.load import Request, Run
 from benchmarks.site import Site, Unfit
 
-PAGE = 1000
+PAGE = BELOW_EACH
 BATCH = 10_000
 BODY = b"a small object"
+PATTERN = "pattern"
+"""The key of the object that all others in a filled catalog are copies of; it comes after them."""
 BY_PREFIX = "list-type=2&max-keys=1000&prefix="
 BY_DELIMITER = "delimiter=%2F&list-type=2&max-keys=1000"
 
 
 def list_keys(site: Site, connections: int) -> Run:
     """ListObjectsV2: the thousand keys of a prefix, of 10^5 keys in the bucket."""
-    bucket = f"{site.bucket}-list"
-    if not site.listed:
+    return _pages(site, connections, f"{site.bucket}-list", site.scale.listed)
+
+
+def list_huge(site: Site, connections: int) -> Run:
+    """The same of 10^7 keys."""
+    return _pages(site, connections, f"{site.bucket}-huge", site.scale.huge_listed)
+
+
+def _pages(site: Site, connections: int, bucket: str, count: int) -> Run:
+    count = _filled(site, bucket, count) // PAGE
+    prefixes = [f"p{number:05d}%2F" for number in random.sample(range(count), min(count, PAGE))]
+    _check(site, bucket, BY_PREFIX + prefixes[0], rb"<Key>", PAGE)
+    return _lists(site, connections, bucket, [BY_PREFIX + prefix for prefix in prefixes])
+
+
+def _filled(site: Site, bucket: str, count: int) -> int:
+    """How many keys a bucket has once it was filled; of the gateway, straight in its catalog."""
+    if bucket not in site.made:
         site.make_bucket(bucket)
-        site.listed = _fill(site, bucket)
-    return _pages(site, connections, bucket, site.listed)
+        if site.catalog is not None:
+            site.fill([(f"/{bucket}/{PATTERN}", BODY)])
+            fill(site.catalog, bucket, PATTERN, count)
+        else:
+            count = _fill(site, bucket, count)
+        site.made[bucket] = str(count)
+    return int(site.made[bucket])
 
 
-def _fill(site: Site, bucket: str) -> int:
-    """How many objects there are then; a whole number of pages."""
+def _fill(site: Site, bucket: str, count: int) -> int:
+    """Put as many as there is time for; how many there are then."""
     left, filled = site.scale.fill_seconds, 0
-    while filled < site.scale.listed and left > 0:
-        numbers = range(filled, min(filled + BATCH, site.scale.listed))
-        keys = [f"/{bucket}/{key_of(number)}" for number in numbers]
-        run = site.play([site.put(key, BODY) for key in keys], 16, max(left, 5))
+    while filled < count and left > 0:
+        keys = [f"/{bucket}/p{number // PAGE:05d}/k{number % PAGE:06d}" for number in range(filled, filled + BATCH)]
+        run = site.play([site.put(key, BODY) for key in keys[: count - filled]], 16, max(left, 5))
         if run.refused:
             raise Unfit(f"{run.refused} PUTs were refused while the bucket was filled")
         left -= run.seconds
         filled += len(run.done)
     if filled < PAGE:
         raise Unfit(f"it takes too long to fill: {filled} objects in {site.scale.fill_seconds:.0f} s")
-    if filled < site.scale.listed:
-        print(f"list: {site.name}: {filled:,} objects after {site.scale.fill_seconds:.0f} s, and no more", flush=True)
-    return filled - filled % PAGE
-
-
-def key_of(number: int) -> str:
-    """A key of the bucket: a thousand below each prefix."""
-    return f"p{number // PAGE:05d}/k{number % PAGE:06d}"
-
-
-def _pages(site: Site, connections: int, bucket: str, count: int) -> Run:
-    prefixes = [f"p{number:05d}%2F" for number in random.sample(range(count // PAGE), min(count // PAGE, PAGE))]
-    _check(site, bucket, BY_PREFIX + prefixes[0], rb"<Key>", PAGE)
-    return _lists(site, connections, bucket, [BY_PREFIX + prefix for prefix in prefixes])
+    return filled
 
 
 def list_prefixes(site: Site, connections: int) -> Run:
     """ListObjectsV2 with a delimiter: a thousand common prefixes, with a key below each."""
     bucket = f"{site.bucket}-folders"
-    if "folders" not in site.made:
+    if bucket not in site.made:
         site.make_bucket(bucket)
-        site.fill([(f"/{bucket}/p{number:05d}/k", BODY) for number in range(site.scale.folders)], 16)
-        site.made["folders"] = bucket
+        site.made[bucket] = str(len(site.fill([(f"/{bucket}/p{n:05d}/k", BODY) for n in range(site.scale.folders)])))
+    return _folders(site, connections, bucket)
+
+
+def list_folders(site: Site, connections: int) -> Run:
+    """The same with a thousand keys below each."""
+    bucket = f"{site.bucket}-deep"
+    _filled(site, bucket, site.scale.folders * BELOW_EACH)
+    return _folders(site, connections, bucket)
+
+
+def _folders(site: Site, connections: int, bucket: str) -> Run:
     _check(site, bucket, BY_DELIMITER, rb"<CommonPrefixes>", site.scale.folders)
     return _lists(site, connections, bucket, [BY_DELIMITER])
 

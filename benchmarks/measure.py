@@ -15,8 +15,7 @@ from benchmarks.load import Run
 from benchmarks.machine import describe
 from benchmarks.operations import GROUPS, OPERATIONS, Operation
 from benchmarks.processes import resident, tree
-from benchmarks.results import Cell, line
-from benchmarks.running import Kind
+from benchmarks.results import OURS, Cell, line
 from benchmarks.servers import kind_of
 from benchmarks.site import Scale, Site, Unfit
 from conformance.clients.tools import NotInstallable
@@ -45,12 +44,15 @@ def measure(plan: Plan) -> Findings:
         if names:
             with _started(plan, names, found) as sites:
                 for name in names:
-                    _operation(plan, name, [site for site in sites if _fits(kind_of(site.name), name)], found)
+                    _operation(plan, name, [site for site in sites if _fits(site.name, name)], found)
     return found
 
 
-def _fits(kind: Kind, name: str) -> bool:
-    return (not kind.only or name in kind.only) and (OPERATIONS[name].writes or not kind.only_writes)
+def _fits(server: str, name: str) -> bool:
+    kind, operation = kind_of(server), OPERATIONS[name]
+    if operation.only_ours and not server.startswith(OURS):
+        return False
+    return (not kind.only or name in kind.only) and (operation.writes or not kind.only_writes)
 
 
 @contextmanager
@@ -60,7 +62,7 @@ def _started(plan: Plan, operations: Sequence[str], found: Findings) -> Iterator
         sites = []
         for name in plan.servers:
             kind = kind_of(name)
-            if not any(_fits(kind, operation) for operation in operations):
+            if not any(_fits(name, operation) for operation in operations):
                 continue
             kept = tempfile.TemporaryDirectory(prefix="nexus-bench-", dir=plan.folder, ignore_cleanup_errors=True)
             folder = Path(stack.enter_context(kept))
@@ -69,7 +71,9 @@ def _started(plan: Plan, operations: Sequence[str], found: Findings) -> Iterator
             except NotInstallable as reason:
                 found.note(f"{name}: cannot be had here: {reason}")
                 continue
-            site = Site(name, running.signer, running.pid, folder, plan.scale, data=running.data)
+            site = Site(
+                name, running.signer, running.pid, folder, plan.scale, data=running.data, catalog=running.catalog
+            )
             site.ready()
             sites.append(site)
             found.versions[name] = running.version

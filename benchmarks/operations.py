@@ -29,6 +29,8 @@ class Operation:
     """The most that are of use."""
     writes: bool = True
     """Whether it matters that a server syncs."""
+    only_ours: bool = False
+    """Whether it would take a rival too long."""
 
 
 OPERATIONS = {
@@ -37,7 +39,7 @@ OPERATIONS = {
     "get-huge": Operation(large.get_huge, "GET 1 GiB", LARGE, (1,), lambda scale: scale.huge, 1, writes=False),
     "copy-huge": Operation(copying.copy_huge, "CopyObject, 1 GiB", LARGE, (1,), rounds=3),
     "copy": Operation(copying.copy_small, "CopyObject, 4 KiB", LARGE, (1,), rounds=3),
-    "complete": Operation(copying.complete, "Complete, 10,000 parts", LARGE, (1,), rounds=3),
+    "complete": Operation(copying.complete, "Complete, 10,000 parts", LARGE, (1,), rounds=3, only_ours=True),
     "get-large": Operation(large.get_large, "GET 64 MiB", LARGE, (1, 4), lambda scale: scale.large, 5, writes=False),
     "put-large": Operation(large.put_large, "PUT 64 MiB", LARGE, (1,), lambda scale: scale.large, 3),
     "multipart": Operation(large.multipart, "multipart 256 MiB", LARGE, (4,), lambda scale: scale.multipart, 3),
@@ -47,7 +49,11 @@ OPERATIONS = {
     "put-same": Operation(small.put_same, "PUT 4 KiB, content already stored", SMALL, (16,)),
     "delete": Operation(small.delete, "DELETE", SMALL, (16,)),
     "list": Operation(listing.list_keys, "LIST 1,000 keys of 10⁵", LISTS, (1, 16), writes=False),
+    "list-huge": Operation(listing.list_huge, "LIST 1,000 keys of 10⁷", LISTS, (1, 16), writes=False, only_ours=True),
     "list-prefixes": Operation(
         listing.list_prefixes, "LIST 1,000 common prefixes of 10³ keys", LISTS, (1,), writes=False
+    ),
+    "list-folders": Operation(
+        listing.list_folders, "LIST 1,000 common prefixes of 10⁶ keys", LISTS, (1,), writes=False, only_ours=True
     ),
 }

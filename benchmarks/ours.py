@@ -19,7 +19,8 @@ from nexus import RemoteNexusFS
 from tests.e2e.harness import Key, Server
 
 CALLER = "loader"
-BUCKETS = ("bench", "bench-list", "bench-folders", "bench-huge")
+CATALOG = "catalog.db"
+BUCKETS = ("bench", "bench-list", "bench-folders", "bench-huge", "bench-deep")
 
 
 @contextmanager
@@ -32,7 +33,12 @@ def gateway(
     try:
         server.start()
         assert server.process is not None
-        yield Running(server.process.pid, signer_of(server, let_in(server)), _version(tree))
+        yield Running(
+            server.process.pid,
+            signer_of(server, let_in(server)),
+            _version(tree),
+            catalog=server.data_dir / CATALOG,
+        )
     finally:
         server.kill()
 

@@ -20,6 +20,8 @@ class Running:
     version: str
     data: Path | None = None
     """Where its files are, if it takes no PUT."""
+    catalog: Path | None = None
+    """The gateway's, to fill it with more keys than anybody would wait for."""
 
 
 @dataclass(frozen=True)

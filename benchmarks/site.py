@@ -34,8 +34,6 @@ class Scale:
     """The same in the gateway's large bucket."""
     folders: int = 1000
     """Common prefixes in the bucket that is listed with a delimiter."""
-    below: int = 1000
-    """Objects below each of them; one in a rival's."""
     large: int = 64 * MIB
     huge: int = 1024 * MIB
     multipart: int = 256 * MIB
@@ -57,19 +55,15 @@ class Site:
     bucket: str = "bench"
     written: list[str] = field(default_factory=list)
     readable: list[str] = field(default_factory=list)
-    listed: int = 0
-    """Objects in the bucket ``-list``."""
     made: dict[str, str] = field(default_factory=dict)
     """Keys of objects that several operations need, by what they are."""
     data: Path | None = None
     """Where a server that takes no PUT has its files."""
+    catalog: Path | None = None
+    """The gateway's."""
     idle_mib: float = 0.0
     """Memory before the first request of an operation."""
     _serial: int = 0
-
-    @property
-    def is_ours(self) -> bool:
-        return self.name.startswith("gateway")
 
     def ready(self) -> None:
         self.make_bucket(self.bucket)

@@ -75,9 +75,10 @@ class Target:
         return abs(value.middle / self.limit - 1)
 
 
-def _times(ours: Sequence[float], theirs: Sequence[float]) -> Value:
-    """Ours as multiples of theirs, of the same rounds."""
-    return Value.of(a / b for a, b in zip(ours, theirs, strict=False) if b)
+def _times(ours: Sequence[float], theirs: Sequence[float], beside: str) -> tuple[Value, str] | None:
+    """Ours as multiples of theirs, of the same rounds; None where theirs is too little to be measured."""
+    found = [a / b for a, b in zip(ours, theirs, strict=False) if b]
+    return (Value.of(found), beside) if found else None
 
 
 def cpu(operation: str, connections: int, limit: float) -> Target:
@@ -95,7 +96,7 @@ def beside(operation: str, connections: int, rival: str, limit: float, claim: st
         ours, theirs = cells.get(operation, connections, ONE), cells.get(operation, connections, rival)
         if ours is None or theirs is None:
             return None
-        return _times(ours.cpus, theirs.cpus), f"{rival}: {theirs.cpu_ms:.3g} ms"
+        return _times(ours.cpus, theirs.cpus, f"{rival}: {theirs.cpu_ms:.3g} ms")
 
     return Target(operation, claim or f"CPU at most {limit:g} × {rival}'s", limit, read, " ×")
 
@@ -107,7 +108,7 @@ def beside_best(operation: str, connections: int, limit: float, claim: str, but:
         ours, theirs = cells.get(operation, connections, ONE), cells.best(operation, connections, but)
         if ours is None or theirs is None:
             return None
-        return _times(ours.cpus, theirs.cpus), f"{theirs.server}: {theirs.cpu_ms:.3g} ms"
+        return _times(ours.cpus, theirs.cpus, f"{theirs.server}: {theirs.cpu_ms:.3g} ms")
 
     return Target(operation, claim, limit, read, " ×")
 
@@ -121,7 +122,7 @@ def faster(operation: str, connections: int, rivals: Sequence[str], factor: floa
         if ours is None or len(there) < len(rivals):
             return None
         theirs = max(there, key=lambda cell: cell.rate)
-        return _times(ours.rates, theirs.rates), f"{ours.rate:,.0f}/s, {theirs.server}: {theirs.rate:,.0f}/s"
+        return _times(ours.rates, theirs.rates, f"{ours.rate:,.0f}/s, {theirs.server}: {theirs.rate:,.0f}/s")
 
     return Target(operation, claim, factor, read, " ×", at_least=True)
 
@@ -133,7 +134,7 @@ def alike(operation: str, other: str, limit: float, claim: str) -> Target:
         ours, base = cells.get(operation, 1, ONE), cells.get(other, 1, ONE)
         if ours is None or base is None:
             return None
-        return _times(ours.cpus, base.cpus), f"{ours.cpu_ms:.3g} ms, the smaller: {base.cpu_ms:.3g} ms"
+        return _times(ours.cpus, base.cpus, f"{ours.cpu_ms:.3g} ms, the smaller: {base.cpu_ms:.3g} ms")
 
     return Target(operation, claim, limit, read, " ×")
 

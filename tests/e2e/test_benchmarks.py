@@ -15,7 +15,7 @@ from benchmarks import chart, report
 from benchmarks.findings import Findings
 from benchmarks.load import MIB
 from benchmarks.operations import OPERATIONS, Scale, Site
-from benchmarks.ours import let_in, signer_of
+from benchmarks.ours import CATALOG, let_in, signer_of
 from benchmarks.processes import cpu_seconds, resident
 from benchmarks.results import Cell
 from benchmarks.signing import Signer
@@ -26,6 +26,7 @@ SCALE = Scale(
     seconds=0.1,
     keys=40,
     listed=1000,
+    huge_listed=3000,
     folders=20,
     large=2 * MIB,
     huge=32 * MIB,
@@ -48,7 +49,7 @@ def measured(new_server: Callable[..., Server]) -> tuple[Server, Signer]:
 def site(measured: tuple[Server, Signer], tmp_path: Path) -> Site:
     server, caller = measured
     assert server.process is not None
-    site = Site("gateway", caller, server.process.pid, tmp_path, SCALE)
+    site = Site("gateway", caller, server.process.pid, tmp_path, SCALE, catalog=server.data_dir / CATALOG)
     site.ready()
     return site
 
