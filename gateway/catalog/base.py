@@ -36,6 +36,19 @@ Program: TypeAlias = Generator[Step, list[Row], T]
 Verb: TypeAlias = Callable[P, Program[T]]
 
 
+_brief: set[object] = set()
+
+
+def brief(verb: Verb[P, T]) -> Verb[P, T]:
+    """Say of a program that it is a few point statements: an engine need not take it to a thread."""
+    _brief.add(verb)
+    return verb
+
+
+def is_brief(verb: object) -> bool:
+    return verb in _brief
+
+
 class Prelude(NamedTuple):
     """Something that must be durable before a write commits, done together with its like.
 

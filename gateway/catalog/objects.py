@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gateway import acl, encryption
 from gateway.acl import Acl
 from gateway.catalog import rows, versions
-from gateway.catalog.base import Program
+from gateway.catalog.base import Program, brief
 from gateway.catalog.blobs import Claim, claim, make_manifest, release
 from gateway.catalog.tenants import within_quota
 from gateway.conditions import UNCONDITIONAL, WriteConditions, check_write
@@ -109,6 +109,7 @@ def find_object(bucket_id: int, key: str) -> Program[ObjectInfo | None]:
     return rows.object_info(found[0]) if found else None
 
 
+@brief
 def put_object(new: NewObject, blocks: Sequence[Block], seen: Claim) -> Program[ObjectInfo]:
     """Name stored blocks, replacing what the key named before.
 
@@ -247,6 +248,7 @@ def check_generation(seen: int) -> Program[None]:
         raise MountsChanged
 
 
+@brief
 def delete_object(bucket: Bucket, removal: Removal, now: int, seen: int) -> Program[Removed]:
     """Remove a key or a version of it. Conditions apply to what would go; raises as ``check_write``, ObjectLocked."""
     yield from check_generation(seen)
