@@ -23,6 +23,12 @@ CHECKPOINT_PAGES = 2000
 VACUUM_PAGES = 64
 SCAN_ROWS = 1000
 
+_PUT = (
+    "INSERT INTO blobs (scope, digest, stored_at, content) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (scope, digest) DO UPDATE SET content = excluded.content WHERE blobs.content <> excluded.content"
+)
+"""The same bytes again mend a damaged copy."""
+
 
 @dataclass(slots=True)
 class _Job:
@@ -144,8 +150,7 @@ class Packs:
             try:
                 with _locked(self._turn):
                     conn.execute("BEGIN IMMEDIATE")
-                    for name, content in changes:
-                        self._apply(conn, name, content)
+                    _apply(conn, changes)
                     conn.execute("COMMIT")
                     if any(content is None for _, content in changes):
                         conn.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
@@ -156,22 +161,6 @@ class Packs:
                 if "full" in str(error):
                     raise StoreFull("the store has no room") from error
                 raise StoreError(f"the pack failed: {error}") from error
-
-    @staticmethod
-    def _apply(conn: sqlite3.Connection, name: BlobName, content: bytes | None) -> None:
-        at = (name.scope, bytes.fromhex(name.digest))
-        if content is None:
-            conn.execute("DELETE FROM blobs WHERE scope = ? AND digest = ?", at)
-            return
-        done = conn.execute(
-            "INSERT INTO blobs (scope, digest, stored_at, content) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (*at, time.time(), content),
-        )
-        if done.rowcount == 0:  # there already; the same bytes again also mend a damaged copy
-            conn.execute(
-                "UPDATE blobs SET content = ? WHERE scope = ? AND digest = ? AND content <> ?",
-                (content, *at, content),
-            )
 
     async def close(self) -> None:
         if self._closed:
@@ -184,6 +173,20 @@ class Packs:
         self._reader.close()
         self._writer.close()
         os.close(self._turn)
+
+
+def _apply(conn: sqlite3.Connection, changes: Sequence[tuple[BlobName, bytes | None]]) -> None:
+    """Changes in their order, puts that follow one another at once."""
+    now, puts = time.time(), []
+    for name, content in changes:
+        place = name.scope, bytes.fromhex(name.digest)
+        if content is not None:
+            puts.append((*place, now, content))
+            continue
+        conn.executemany(_PUT, puts)
+        puts = []
+        conn.execute("DELETE FROM blobs WHERE scope = ? AND digest = ?", place)
+    conn.executemany(_PUT, puts)
 
 
 @contextlib.contextmanager
