@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from gateway.auth.errors import InvalidURI
@@ -54,16 +55,52 @@ def merge_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return merged
 
 
-def canonical_headers(fields: Mapping[bytes, bytes], names: Iterable[bytes]) -> bytes:
-    """The lines of the signed headers. One that was not sent is as one without a value."""
-    return b"".join([name + b":" + _fold(fields.get(name, b"")) + b"\n" for name in names])
+class Layout:
+    """What SignedHeaders says, taken apart: a canonical request that waits for its values.
+
+    Clients sign the same few headers over and over, so this is made once for all their requests (``layout``).
+    """
+
+    __slots__ = ("_form", "_sent", "names", "signs_host")
+
+    def __init__(self, signed: bytes) -> None:
+        names = signed.split(b";")
+        self.names = frozenset(names)
+        self.signs_host = b"host" in self.names
+        self._sent = itemgetter(*names, names[0])  # of one name alone, it would give no tuple
+        # One line for each header and one that ends them, then what was signed.
+        lines = (*[_literal(name) + b":%b" for name in names], b"", _literal(signed))
+        self._form = b"%b\n%b\n%b\n" + b"\n".join(lines) + b"\n%b"
+
+    def unsigned(self, fields: Mapping[bytes, bytes]) -> list[bytes]:
+        """The headers that act and are not among the signed ones: ``host`` and every ``x-amz-*``."""
+        names = self.names
+        found = [name for name in fields if name not in names and (name[:6] == b"x-amz-" or name == b"host")]
+        return found if self.signs_host or b"host" in fields else [b"host", *found]
+
+    def request(self, method: bytes, path: bytes, query: bytes, fields: Mapping[bytes, bytes], content: bytes) -> bytes:
+        """The canonical request. A signed header that was not sent is as one without a value."""
+        try:
+            values = self._sent(fields)[:-1]
+        except KeyError:
+            values = self._sent(_Lenient(fields))[:-1]
+        spaced = b" %b " % b" ".join(values)
+        if b"  " in spaced or b"\t" in spaced:
+            values = tuple([_fold(value) for value in values])
+        return self._form % (method, path, query, *values, content)
 
 
-@functools.lru_cache(maxsize=256)
-def signed_names(text: bytes) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
-    """SignedHeaders taken apart, in order and as a set. Clients send the same few over and over."""
-    names = tuple(text.split(b";"))
-    return names, frozenset(names)
+class _Lenient(dict[bytes, bytes]):
+    def __missing__(self, name: bytes) -> bytes:
+        return b""
+
+
+layout = functools.lru_cache(maxsize=256)(Layout)
+"""The layout of a value of SignedHeaders."""
+
+
+def _literal(text: bytes) -> bytes:
+    return text.replace(b"%", b"%%")
 
 
 def _decode(raw: bytes, plus: bool = False) -> bytes:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway import checksums
 from gateway.auth.chunked import Chain, Decoder, Seed
@@ -50,10 +49,10 @@ _MODES = {mode.value.encode(): mode for mode in Mode if mode is not Mode.SIGNED}
 _FRAMED = frozenset({Mode.UNSIGNED_TRAILER, Mode.CHUNKED, Mode.CHUNKED_TRAILER})
 _CHAINED = frozenset({Mode.CHUNKED, Mode.CHUNKED_TRAILER})
 _WITH_TRAILERS = frozenset({Mode.UNSIGNED_TRAILER, Mode.CHUNKED_TRAILER})
+_WHOLE, _UNSIGNED = Mode.SIGNED, Mode.UNSIGNED
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """What was signed of the body. ``sha256`` is the hex digest the whole body must have, if one was signed."""
 
     mode: Mode
@@ -62,8 +61,12 @@ class Payload:
 
     def open(self, receive: Receive, headers: Mapping[bytes, bytes]) -> RequestBody:
         """The body, not yet read. Raises when its headers do not fit the mode or are not numbers."""
-        declared = _length(headers, b"content-length")
         streamed = b"transfer-encoding" in headers
+        if not streamed and b"content-length" not in headers and b"x-amz-trailer" not in headers:
+            mode = self.mode
+            if mode is _WHOLE or mode is _UNSIGNED:  # as most GETs come
+                return RequestBody(receive, 0, self.sha256, False)
+        declared = _length(headers, b"content-length")
         if declared is not None and streamed:
             raise InvalidRequest("Content-Length and Transfer-Encoding must not be sent together")
         if b"x-amz-trailer" in headers and self.mode not in _WITH_TRAILERS:
@@ -90,15 +93,21 @@ class Payload:
 
 
 UNSIGNED = Payload(Mode.UNSIGNED)
+_EMPTY = hashlib.sha256().hexdigest()
+_KNOWN = {_EMPTY.encode(): Payload(Mode.SIGNED, _EMPTY), **{text: Payload(mode) for text, mode in _MODES.items()}}
+"""Values of x-amz-content-sha256 that come over and over, and what they ask for."""
 
 
-def payload_of(text: bytes, seed: Seed | None) -> Payload:
-    """The payload that a value of x-amz-content-sha256 asks for. Raises InvalidArgument, Unsupported."""
-    mode = _MODES.get(text)
-    if mode is Mode.UNSIGNED:
-        return UNSIGNED
-    if mode is not None:
-        return Payload(mode, None, seed if mode in _CHAINED else None)
+def payload_of(text: bytes, seed: Callable[[], Seed] | None) -> Payload:
+    """The payload that a value of x-amz-content-sha256 asks for; ``seed`` tells where a chain of signatures starts.
+
+    Raises InvalidArgument, Unsupported.
+    """
+    known = _KNOWN.get(text)
+    if known is not None:
+        if seed is not None and known.mode in _CHAINED:
+            return known._replace(seed=seed())
+        return known
     if _SHA256.fullmatch(text):
         return Payload(Mode.SIGNED, text.decode().lower())
     if text.startswith(b"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"):

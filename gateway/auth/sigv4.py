@@ -10,23 +10,23 @@ from __future__ import annotations
 import calendar
 import functools
 import hashlib
-import hmac
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from hmac import compare_digest
 from typing import NamedTuple
 
 from gateway.auth import form, sigv2
 from gateway.auth.canonical import (
-    canonical_headers,
+    Layout,
     canonical_path,
     canonical_query,
+    layout,
     merge_headers,
     parse_query,
-    signed_names,
 )
 from gateway.auth.chunked import Seed
 from gateway.auth.errors import (
@@ -46,10 +46,14 @@ from gateway.auth.payload import UNSIGNED, Payload, anonymous_payload, payload_o
 from gateway.auth.scope import Scopes, SigningKeys
 from gateway.types import Principal
 
-ALGORITHM = b"AWS4-HMAC-SHA256"
+ALGORITHM, VERSION = b"AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256"
 SIGV4A = b"AWS4-ECDSA-P256-SHA256"
 IN_HEADER, IN_QUERY, IN_FORM = "REST-HEADER", "REST-QUERY-STRING", "POST"
 MAX_EXPIRES = 7 * 24 * 3600
+
+MAX_SIGNERS = 4096
+SIGNATURE = 64
+"""How long a signature is, in hex."""
 
 _UNSIGNED = b"UNSIGNED-PAYLOAD"
 _CONTENT_SHA256 = b"x-amz-content-sha256"
@@ -71,8 +75,7 @@ _AMZ_DATE = re.compile(rb"[0-9]{8}T[0-9]{6}Z").fullmatch
 _DIGITS = re.compile(rb"[0-9]{1,10}").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """A request without its body, as it came: header names in lower case, path and query undecoded."""
 
     method: str
@@ -91,8 +94,7 @@ class Credential:
     principal: Principal
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """A verified caller, and how the body of the request must be read. Without credentials the caller is None."""
 
     principal: Principal | None
@@ -105,16 +107,26 @@ class Identity:
     """Unix seconds; None where the signature does not tell."""
 
 
+class _Signer(NamedTuple):
+    """What an Authorization header says but for the signature: the same for all of a client's requests of a day."""
+
+    access_key: str
+    scope: bytes
+    layout: Layout
+
+
 class _Claim(NamedTuple):
     """What a request says of its signature, from header or query; dates and scope are checked already."""
 
-    access_key: str
+    signer: _Signer
     timestamp: bytes
-    scope: bytes
-    signed: bytes
+    moment: int
+    """The timestamp in Unix seconds."""
     signature: bytes
     content: bytes
     """The value of x-amz-content-sha256."""
+    said: bytes = b""
+    """What the signer is to be kept by once it is proven; empty where it is kept, or came otherwise."""
 
 
 class Verifier:
@@ -135,10 +147,14 @@ class Verifier:
         self._max_skew = max_skew_seconds
         self._clock = clock
         self._keys = SigningKeys()
+        self._signers: dict[bytes, _Signer] = {}
+        """By what precedes the signature in the Authorization header of requests whose signature was right."""
 
     async def verify(self, head: RequestHead) -> Identity:
         """The caller, proven; nobody where the request claims nothing. Raises an AuthError in every other case."""
-        fields: Mapping[bytes, bytes] = merge_headers(head.headers)
+        fields: Mapping[bytes, bytes] = dict(head.headers)
+        if len(fields) != len(head.headers):
+            fields = merge_headers(head.headers)
         pairs = parse_query(head.query_string) if head.query_string else []
         authorization = fields.get(b"authorization")
         if pairs and not _CREDENTIAL_PARAMETERS.isdisjoint([name for name, _ in pairs]):
@@ -153,18 +169,17 @@ class Verifier:
             claim, auth_type = self._read_header(head.headers, fields, authorization), IN_HEADER
         else:
             return Identity(None, anonymous_payload(fields))
-        names = _check_signed(fields, claim.signed)
-        request = b"\n".join(
-            (
-                head.method.encode(),
-                canonical_path(head.raw_path),
-                canonical_query(pairs) if pairs else b"",
-                canonical_headers(fields, names),
-                claim.signed,
-                claim.content,
-            )
+        signer = claim.signer
+        if unsigned := signer.layout.unsigned(fields):
+            raise _unsigned(unsigned)
+        query = canonical_query(pairs) if pairs else b""
+        request = signer.layout.request(
+            head.method.encode(), canonical_path(head.raw_path), query, fields, claim.content
         )
-        return await self._prove(claim, request, auth_type)
+        identity = self._prove(claim, request, await self._find(signer.access_key), auth_type)
+        if claim.said:
+            self._keep(claim)
+        return identity
 
     async def _verify_version_2(
         self, head: RequestHead, fields: Mapping[bytes, bytes], pairs: Sequence[tuple[bytes, bytes]]
@@ -186,22 +201,20 @@ class Verifier:
             raise AccessDenied("Request has expired", **times)
         return Identity(credential.principal, anonymous_payload(fields), IN_QUERY, "AWS")
 
-    async def _prove(self, claim: _Claim, request: bytes, auth_type: str) -> Identity:
-        credential = await self._find(claim.access_key)
+    def _prove(self, claim: _Claim, request: bytes, credential: Credential | None, auth_type: str) -> Identity:
+        (access_key, scope, _), timestamp, moment, signature, content, _ = claim
         # An unknown key goes the same way as a wrong signature, with a secret that signs nothing.
-        secret, owner = (credential.secret, claim.access_key) if credential is not None else ("", "")
-        signing_key = self._keys.get(owner, secret, claim.scope)
-        digest = hashlib.sha256(request).hexdigest().encode()
-        string = b"\n".join((ALGORITHM, claim.timestamp, claim.scope, digest))
-        expected = hmac.digest(signing_key, string, "sha256").hex().encode()
-        matches = hmac.compare_digest(expected, claim.signature)
+        secret, owner = (credential.secret, access_key) if credential is not None else ("", "")
+        key = self._keys.get(owner, secret, scope)
+        string = b"AWS4-HMAC-SHA256\n%b\n%b\n%b" % (timestamp, scope, hashlib.sha256(request).hexdigest().encode())
+        expected = key.sign(string).encode()
+        matches = compare_digest(expected, signature)
         if credential is None:
-            raise InvalidAccessKeyId(AWSAccessKeyId=claim.access_key)
+            raise InvalidAccessKeyId(AWSAccessKeyId=access_key)
         if not matches:
             raise _mismatch(claim, string, request)
-        seed = Seed(signing_key, claim.timestamp, claim.scope, expected)
-        payload = payload_of(claim.content, seed)
-        return Identity(credential.principal, payload, auth_type, ALGORITHM.decode(), _amz_moment(claim.timestamp))
+        payload = payload_of(content, functools.partial(Seed, key.raw, timestamp, scope, expected))
+        return Identity(credential.principal, payload, auth_type, VERSION, moment)
 
     async def verify_form(self, fields: Mapping[str, str]) -> Identity:
         """Who signed the policy of a form, by its fields (names in lower case); nobody where they claim nothing.
@@ -214,8 +227,8 @@ class Verifier:
         moment = self._check_form_date(claim.timestamp) if claim.scope else None
         credential = await self._find(claim.access_key)
         secret, owner = (credential.secret, claim.access_key) if credential is not None else ("", "")
-        key = self._keys.get(owner, secret, claim.scope) if claim.scope else secret.encode()
-        matches = hmac.compare_digest(form.sign(claim, key).encode(), claim.signature.encode())
+        key = self._keys.get(owner, secret, claim.scope).raw if claim.scope else secret.encode()
+        matches = compare_digest(form.sign(claim, key).encode(), claim.signature.encode())
         if credential is None:
             raise InvalidAccessKeyId(AWSAccessKeyId=claim.access_key)
         if not matches:
@@ -242,17 +255,20 @@ class Verifier:
     def _read_header(
         self, headers: Sequence[tuple[bytes, bytes]], fields: Mapping[bytes, bytes], authorization: bytes
     ) -> _Claim:
-        if b"," in authorization and sum(name == b"authorization" for name, _ in headers) > 1:
+        if len(fields) != len(headers) and sum(name == b"authorization" for name, _ in headers) > 1:
             raise _two_mechanisms()
-        scheme, _, rest = authorization.strip().partition(b" ")
-        if scheme != ALGORITHM:
-            raise _other_scheme(scheme)
+        said = authorization[:-SIGNATURE]
+        signer, signature = self._signers.get(said), authorization[-SIGNATURE:]
+        if signer is not None:
+            said = b""
+        else:
+            signer, signature = self._signer(authorization)
+            if said + signature != authorization or not said.endswith((b",Signature=", b" Signature=")):
+                said = b""
         if b"x-amz-security-token" in fields:
             raise InvalidToken
-        credential, signed, signature = _components(rest)
-        access_key, scope = self._scopes.split(credential, _malformed_header)
         timestamp, moment = _header_time(fields)
-        if timestamp[:8] != scope[:8]:
+        if timestamp[:8] != signer.scope[:8]:
             raise _malformed_header("Invalid credential date. Date is not the same as X-Amz-Date.")
         now = self._clock()
         if abs(now - moment) > self._max_skew:
@@ -264,7 +280,22 @@ class Verifier:
         content = fields.get(_CONTENT_SHA256)
         if content is None:
             raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
-        return _Claim(access_key, timestamp, scope, signed, signature, content.strip())
+        return _Claim(signer, timestamp, moment, signature, content.strip(), said)
+
+    def _signer(self, authorization: bytes) -> tuple[_Signer, bytes]:
+        """What an Authorization header says, and the signature in it."""
+        scheme, _, rest = authorization.strip().partition(b" ")
+        if scheme != ALGORITHM:
+            raise _other_scheme(scheme)
+        credential, signed, signature = _components(rest)
+        access_key, scope = self._scopes.split(credential, _malformed_header)
+        return _Signer(access_key, scope, layout(signed)), signature
+
+    def _keep(self, claim: _Claim) -> None:
+        """Keep what the header of a proven request says: the client's next will be the same up to its signature."""
+        if len(self._signers) >= MAX_SIGNERS:
+            self._signers.clear()
+        self._signers[claim.said] = claim.signer
 
     # -- the query
 
@@ -291,8 +322,8 @@ class Verifier:
         if b"x-amz-security-token" in fields or b"X-Amz-Security-Token" in parameters:
             raise InvalidToken
         content = _presigned_content(fields, pairs)
-        signed, signature = parameters[b"X-Amz-SignedHeaders"], parameters[b"X-Amz-Signature"]
-        return _Claim(access_key, timestamp, scope, signed, signature, content)
+        signer = _Signer(access_key, scope, layout(parameters[b"X-Amz-SignedHeaders"]))
+        return _Claim(signer, timestamp, moment, parameters[b"X-Amz-Signature"], content)
 
     def _check_lifetime(self, moment: int, text: bytes) -> None:
         negative = text[:1] == b"-" and bool(_DIGITS(text[1:]))
@@ -366,20 +397,6 @@ def _presigned_content(fields: Mapping[bytes, bytes], pairs: Sequence[tuple[byte
     return told.pop() if told else _UNSIGNED
 
 
-def _check_signed(fields: Mapping[bytes, bytes], signed: bytes) -> tuple[bytes, ...]:
-    """The signed headers in order. Raises AccessDenied when one that acts was left out."""
-    names, present = signed_names(signed)
-    missing = [name for name in fields if name not in present and (name == b"host" or name.startswith(b"x-amz-"))]
-    if b"host" not in present and b"host" not in missing:
-        missing.insert(0, b"host")
-    if missing:
-        raise AccessDenied(
-            "There were headers present in the request which were not signed",
-            HeadersNotSigned=", ".join(name.decode("latin-1") for name in missing),
-        )
-    return names
-
-
 def _header_time(fields: Mapping[bytes, bytes]) -> tuple[bytes, int]:
     """When a request was signed: as it goes into the signature, and in Unix seconds."""
     timestamp = fields.get(b"x-amz-date")
@@ -423,6 +440,14 @@ def _iso(moment: float) -> str:
 # -- refusals
 
 
+def _unsigned(names: Sequence[bytes]) -> AuthError:
+    """The refusal of a request of which headers that act were left out of the signature."""
+    return AccessDenied(
+        "There were headers present in the request which were not signed",
+        HeadersNotSigned=", ".join(name.decode("latin-1") for name in names),
+    )
+
+
 def _malformed_header(reason: str, **detail: str) -> AuthError:
     return AuthorizationHeaderMalformed(f"The authorization header is malformed; {reason}", **detail)
 
@@ -456,7 +481,7 @@ def _other_scheme(scheme: bytes) -> AuthError:
 
 def _mismatch(claim: _Claim, string: bytes, request: bytes) -> AuthError:
     return SignatureDoesNotMatch(
-        AWSAccessKeyId=claim.access_key,
+        AWSAccessKeyId=claim.signer.access_key,
         StringToSign=string.decode("utf-8", "replace"),
         SignatureProvided=claim.signature.decode("latin-1"),
         StringToSignBytes=string.hex(" "),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
@@ -78,15 +77,15 @@ async def verify(head: RequestHead, clock: Callable[[], float] = time.time) -> I
 def header(name: str, value: str) -> Change:
     """Set a header."""
     key = name.encode()
-    return lambda head: replace(head, headers=[*[h for h in head.headers if h[0] != key], (key, value.encode())])
+    return lambda head: head._replace(headers=[*[h for h in head.headers if h[0] != key], (key, value.encode())])
 
 
 def added(name: str, value: str) -> Change:
-    return lambda head: replace(head, headers=[*head.headers, (name.encode(), value.encode())])
+    return lambda head: head._replace(headers=[*head.headers, (name.encode(), value.encode())])
 
 
 def without(name: str) -> Change:
-    return lambda head: replace(head, headers=[h for h in head.headers if h[0] != name.encode()])
+    return lambda head: head._replace(headers=[h for h in head.headers if h[0] != name.encode()])
 
 
 def in_authorization(old: str, new: str) -> Change:
@@ -101,7 +100,7 @@ def in_authorization(old: str, new: str) -> Change:
 def in_query(old: str, new: str) -> Change:
     def change(head: RequestHead) -> RequestHead:
         assert old.encode() in head.query_string
-        return replace(head, query_string=head.query_string.replace(old.encode(), new.encode()))
+        return head._replace(query_string=head.query_string.replace(old.encode(), new.encode()))
 
     return change
 
@@ -139,7 +138,7 @@ async def test_presigned_urls_of_odd_requests(key: str, query: dict[str, str], v
 async def test_paths_may_be_sent_escaped_or_not(path: str) -> None:
     head = signed(url=f"http://{HOST}{quote(path, safe='/~')}")
     for sent in (head.raw_path, path.encode(), b"/" + b"".join(b"%%%02x" % byte for byte in path.encode()[1:])):
-        await verify(replace(head, raw_path=sent))
+        await verify(head._replace(raw_path=sent))
 
 
 # -- canonical forms
@@ -170,12 +169,12 @@ BASE = signed("PUT", URL + "?partNumber=1&uploadId=u", {"x-amz-meta-a": "1", "co
 @pytest.mark.parametrize(
     "change",
     [
-        lambda head: replace(head, method="POST"),
-        lambda head: replace(head, raw_path=b"/bucket/kex"),
-        lambda head: replace(head, raw_path=b"/bucket/key/"),
-        lambda head: replace(head, query_string=b"partNumber=2&uploadId=u"),
-        lambda head: replace(head, query_string=b"partNumber=1&uploadId=u&acl"),
-        lambda head: replace(head, query_string=b"partNumber=1"),
+        lambda head: head._replace(method="POST"),
+        lambda head: head._replace(raw_path=b"/bucket/kex"),
+        lambda head: head._replace(raw_path=b"/bucket/key/"),
+        lambda head: head._replace(query_string=b"partNumber=2&uploadId=u"),
+        lambda head: head._replace(query_string=b"partNumber=1&uploadId=u&acl"),
+        lambda head: head._replace(query_string=b"partNumber=1"),
         header("host", "other.test"),
         header("content-md5", "y"),
         header("x-amz-meta-a", "2"),
@@ -189,30 +188,72 @@ BASE = signed("PUT", URL + "?partNumber=1&uploadId=u", {"x-amz-meta-a": "1", "co
         in_authorization("Signature=", "Signature=0"),
     ],
 )
-async def test_a_changed_request_does_not_match(change: Change) -> None:
-    await verify(BASE)
+@pytest.mark.parametrize("seen", [False, True])
+async def test_a_changed_request_does_not_match(change: Change, seen: bool) -> None:
+    verifier = Verifier(find)
+    await (verifier.verify(BASE) if seen else verify(BASE))
     with pytest.raises(errors.SignatureDoesNotMatch):
-        await verify(change(BASE))
+        await verifier.verify(change(BASE))
+
+
+async def test_what_is_kept_of_a_client_lets_nothing_else_pass() -> None:
+    now, known = time.time(), True
+    authorization = dict(BASE.headers)[b"authorization"]
+
+    async def find_while_known(access_key: str) -> Credential | None:
+        return await find(access_key) if known else None
+
+    verifier = Verifier(find_while_known, clock=lambda: now)
+    for _ in range(2):
+        assert (await verifier.verify(BASE)).principal == PRINCIPAL
+    assert await verifier.verify(BASE) == await verify(BASE)
+    refused: list[tuple[Change, type[errors.AuthError]]] = [
+        (lambda head: head, errors.RequestTimeTooSkewed),
+        (added("authorization", authorization.decode()), errors.InvalidArgument),
+        (added("x-amz-security-token", "t"), errors.InvalidToken),
+        (added("x-amz-acl", "public-read"), errors.AccessDenied),
+        (header("x-amz-date", "20000101T000000Z"), errors.AuthorizationHeaderMalformed),
+        (without("x-amz-content-sha256"), errors.InvalidRequest),
+        (without("x-amz-date"), errors.AccessDenied),
+    ]
+    for change, refusal in refused:
+        now = time.time() + (3600 if refusal is errors.RequestTimeTooSkewed else 0)
+        with pytest.raises(refusal):
+            await verifier.verify(change(BASE))
+    known = False
+    with pytest.raises(errors.InvalidAccessKeyId):
+        await verifier.verify(BASE)
+
+
+async def test_only_what_was_proven_is_kept() -> None:
+    verifier = Verifier(find)
+    with pytest.raises(errors.SignatureDoesNotMatch):
+        await verifier.verify(header("x-amz-meta-a", "2")(BASE))
+    assert not verifier._signers
+    await verifier.verify(BASE)
+    assert len(verifier._signers) == 1
 
 
 async def test_every_digit_of_the_signature_counts() -> None:
+    verifier = Verifier(find)
+    await verifier.verify(BASE)
     value = dict(BASE.headers)[b"authorization"].decode()
     start = value.index("Signature=") + len("Signature=")
     for at in range(start, start + 64):
         digit = "0" if value[at] != "0" else "1"
         with pytest.raises(errors.SignatureDoesNotMatch):
-            await verify(header("authorization", value[:at] + digit + value[at + 1 :])(BASE))
+            await verifier.verify(header("authorization", value[:at] + digit + value[at + 1 :])(BASE))
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda head: replace(head, method="PUT"),
-        lambda head: replace(head, raw_path=b"/bucket/other"),
-        lambda head: replace(head, query_string=head.query_string + b"&acl="),
+        lambda head: head._replace(method="PUT"),
+        lambda head: head._replace(raw_path=b"/bucket/other"),
+        lambda head: head._replace(query_string=head.query_string + b"&acl="),
         in_query("X-Amz-Expires=600", "X-Amz-Expires=601"),
         in_query("X-Amz-SignedHeaders=host", "X-Amz-SignedHeaders=host%3Baccept"),
-        lambda head: replace(head, query_string=head.query_string + b"&X-Amz-Content-Sha256=" + b"0" * 64),
+        lambda head: head._replace(query_string=head.query_string + b"&X-Amz-Content-Sha256=" + b"0" * 64),
         header("host", "other.test"),
     ],
 )
@@ -284,10 +325,10 @@ SKEWED = "20200101T000000Z"
         (in_authorization("host;", ""), errors.AccessDenied, "not signed"),
         (without("host"), errors.SignatureDoesNotMatch, "does not match"),
         (added("x-amz-security-token", "t"), errors.InvalidToken, "token"),
-        (lambda head: replace(head, raw_path=b"/bucket/%zz"), errors.InvalidURI, "parse"),
-        (lambda head: replace(head, query_string=b"a=%f"), errors.InvalidURI, "parse"),
+        (lambda head: head._replace(raw_path=b"/bucket/%zz"), errors.InvalidURI, "parse"),
+        (lambda head: head._replace(query_string=b"a=%f"), errors.InvalidURI, "parse"),
         (
-            lambda head: replace(head, query_string=presigned().query_string),
+            lambda head: head._replace(query_string=presigned().query_string),
             errors.InvalidArgument,
             "Only one auth mechanism",
         ),
@@ -373,7 +414,7 @@ async def test_a_date_at_the_end_of_the_calendar_is_refused(date: str, expires: 
     query = re.sub(rb"[0-9]{8}(?=T[0-9]{6}Z|%2F)", date.encode(), head.query_string)
     query = query.replace(b"Expires=600", b"Expires=" + expires.encode())
     with pytest.raises(errors.AccessDenied):
-        await verify(replace(head, query_string=query))
+        await verify(head._replace(query_string=query))
 
 
 async def test_the_wrong_region_is_told_the_right_one() -> None:
