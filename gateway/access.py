@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.acl import ENFORCED, GROUP, PREFERRED, READ, READ_ACP, WRITE, WRITE_ACP, permits
-from gateway.bucket_configs import POLICY
 from gateway.errors import NotAllowed
 from gateway.policy import (
     ALLOW,
@@ -24,6 +23,7 @@ from gateway.policy import (
     Verdict,
     is_public,
     nothing,
+    statements_about,
 )
 from gateway.policy import judge as judge_policy
 from gateway.public_access import policy_of, public_access_block
@@ -227,12 +227,14 @@ def caller_of(principal: Principal | None) -> Caller:
 def _by_policy(
     principal: Principal | None, action: str, bucket: Bucket, key: str | None, context: Context
 ) -> Verdict | None:
-    if POLICY not in bucket.configs:
-        return None
     policy = policy_of(bucket)
-    assert policy is not None
+    if policy is None:
+        return None
+    caller = caller_of(principal)
+    if not statements_about(policy, caller, action):
+        return None
     resource = f"arn:aws:s3:::{bucket.name}" if action in BUCKET_ACTIONS else f"arn:aws:s3:::{bucket.name}/{key or ''}"
-    return judge_policy(policy, PolicyRequest(caller_of(principal), action, resource, _with_owner(bucket, context)))
+    return judge_policy(policy, PolicyRequest(caller, action, resource, _with_owner(bucket, context)))
 
 
 def _with_owner(bucket: Bucket, context: Context) -> Context:

@@ -6,7 +6,18 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from gateway.policy.actions import ACTIONS, BUCKET_ACTIONS
 from gateway.policy.document import MAX_POLICY_BYTES, Policy, load_policy, parse_policy
 from gateway.policy.public import is_public
-from gateway.policy.request import ALLOW, DENY, Caller, Context, PolicyRequest, Verdict, decide, judge, nothing
+from gateway.policy.request import (
+    ALLOW,
+    DENY,
+    Caller,
+    Context,
+    PolicyRequest,
+    Verdict,
+    decide,
+    judge,
+    nothing,
+    statements_about,
+)
 
 __all__ = [
     "ACTIONS",
@@ -25,4 +36,5 @@ __all__ = [
     "load_policy",
     "nothing",
     "parse_policy",
+    "statements_about",
 ]

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,15 +47,17 @@ class Condition:
             if self.if_exists or self.quantifier == FOR_ALL:
                 return True
             return self.negated and not self.quantifier
-        fits = (self._fits(value, lookup) for value in found)
-        if self.quantifier == FOR_ALL:
-            return all(fits)
-        if self.quantifier == FOR_ANY:
-            return any(fits)
-        return all(fits) if self.negated else any(fits)
+        every = self.quantifier == FOR_ALL or (self.negated and not self.quantifier)
+        for value in found:
+            if self._fits(value, lookup) != every:
+                return not every
+        return every
 
     def _fits(self, value: str, lookup: Lookup) -> bool:
-        return any(test(value, lookup) for test in self.tests) != self.negated
+        for test in self.tests:
+            if test(value, lookup):
+                return not self.negated
+        return self.negated
 
 
 def compile_condition(operator: str, key: str, values: Sequence[str], *, variables: bool) -> Condition:
@@ -153,16 +156,24 @@ def _null(text: str, variables: bool) -> Test:
 
 def _address(text: str, variables: bool) -> Test:
     network = ipaddress.ip_network(text, strict=False)
+    version, mask, base = network.version, int(network.netmask), int(network.network_address)
 
     def test(value: str, lookup: Lookup) -> bool:
-        try:
-            address = ipaddress.ip_address(value)
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return (mapped or address) in network
+        found = _number_of(value)
+        return found is not None and found[0] == version and found[1] & mask == base
 
     return test
+
+
+@functools.lru_cache(maxsize=4096)
+def _number_of(text: str) -> tuple[int, int] | None:
+    """The version and the number of an address, of IPv4 where it only looks like IPv6; None where it is none."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.version, int(address)
 
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {

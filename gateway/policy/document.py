@@ -9,7 +9,7 @@ import functools
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gateway.errors import BadPolicy
@@ -46,9 +46,14 @@ class Statement:
     sid: str = ""
 
 
+Numbered = tuple[tuple[int, Statement], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     statements: tuple[Statement, ...]
+    about: dict[object, Numbered] = field(default_factory=dict, compare=False, repr=False)
+    """Statements with their numbers by the caller and the action that they are about, of those that came before."""
 
 
 def parse_policy(text: str, bucket: str) -> Policy:

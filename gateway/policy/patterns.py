@@ -40,7 +40,7 @@ class Pattern:
         if self._compiled is not None:
             return self._compiled.fullmatch(value) is not None
         if self._fixed is not None:
-            return self._fits(self._fixed, value)
+            return self._fits(self._fixed, value) if self._flags & re.IGNORECASE else _fits(self._fixed, value)
         values = []
         for name in self._parts[1::2]:
             found = _value_of(name, lookup)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from gateway.policy.document import Policy, Statement
+from gateway.policy.document import Numbered, Policy, Statement
 
 Context = Callable[[str], Sequence[str] | None]
 """The values of a condition key (``gateway.policy.keys``, folded) in a request; None where it has none."""
 
 ALLOW: Literal["Allow"] = "Allow"
 DENY: Literal["Deny"] = "Deny"
+MAX_ABOUT = 1000
+"""Pairs of caller and action that a policy remembers its statements for."""
 
 
 def nothing(key: str) -> None:
     """The context of a request that tells nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asks, as policies name callers; nobody known has nothing, a service only its name."""
 
     account: str | None = None
@@ -34,8 +34,7 @@ class Caller:
         return None if self.user is None else f"arn:aws:iam::{self.account}:user/{self.user}"
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyRequest:
+class PolicyRequest(NamedTuple):
     caller: Caller
     action: str
     """AWS's name, such as ``s3:GetObject``."""
@@ -57,9 +56,10 @@ def judge(policy: Policy, request: PolicyRequest) -> Verdict | None:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
     """
+    caller, action, resource, context = request
     allowed: Verdict | None = None
-    for number, statement in enumerate(policy.statements, 1):
-        if (allowed is not None and statement.allows) or not _concerns(statement, request):
+    for number, statement in statements_about(policy, caller, action):
+        if (allowed is not None and statement.allows) or not _concerns(statement, resource, context):
             continue
         if not statement.allows:
             return Verdict(DENY, number, statement.sid)
@@ -73,12 +73,34 @@ def decide(policy: Policy, request: PolicyRequest) -> Literal["Allow", "Deny"] |
     return verdict.effect if verdict is not None else None
 
 
-def _concerns(statement: Statement, request: PolicyRequest) -> bool:
-    caller, action, resource, context = request.caller, request.action, request.resource, request.context
-    return (
-        any(pattern.fullmatch(action) for pattern in statement.actions) != statement.not_actions
-        and any(pattern.matches(resource, context) for pattern in statement.resources) != statement.not_resources
-        and statement.principals.include(caller.account, caller.user, caller.canonical_id, caller.service)
-        != statement.not_principals
-        and all(condition.holds(context) for condition in statement.conditions)
-    )
+def statements_about(policy: Policy, caller: Caller, action: str) -> Numbered:
+    """The statements, and their numbers, that are about a caller and an action, whatever else the request is.
+
+    Neither changes from one request to the next, so that this is worked out once.
+    """
+    at = (caller, action)
+    found = policy.about.get(at)
+    if found is None:
+        found = tuple(
+            (number, statement)
+            for number, statement in enumerate(policy.statements, 1)
+            if any(pattern.fullmatch(action) for pattern in statement.actions) != statement.not_actions
+            and statement.principals.include(*caller) != statement.not_principals
+        )
+        if len(policy.about) < MAX_ABOUT:
+            policy.about[at] = found
+    return found
+
+
+def _concerns(statement: Statement, resource: str, context: Context) -> bool:
+    """Whether a statement that is about the caller and the action holds for the rest of the request."""
+    for pattern in statement.resources:
+        if pattern.matches(resource, context):
+            if statement.not_resources:
+                return False
+            break
+    else:
+        if not statement.not_resources:
+            return False
+    conditions = statement.conditions
+    return not conditions or all(condition.holds(context) for condition in conditions)
