@@ -48,12 +48,10 @@ class Buckets:
     def __init__(self, catalog: Catalog, names: Names, region: str, default_ownership: str) -> None:
         self._catalog = catalog
         self._names = names
+        self.find = names.bucket
+        """The bucket of a name. Raises BucketNotFound."""
         self._region = region
         self._default_ownership = default_ownership
-
-    async def find(self, name: str) -> Bucket:
-        """Raises BucketNotFound."""
-        return await self._names.bucket(name)
 
     def known(self, name: str) -> Bucket | None:
         """A bucket that was found before, as it was then."""

@@ -18,16 +18,17 @@ class Generation:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._value: int | None = None
+        self.at_hand: int | None = None
+        """The generation, where it was looked up in this turn: who finds it here need not await it."""
 
     async def current(self) -> int:
-        if self._value is not None:
-            return self._value
+        if self.at_hand is not None:
+            return self.at_hand
         value = await self._catalog.read(config.generation)
-        self._value = value
+        self.at_hand = value
         asyncio.get_running_loop().call_soon(self.forget)
         return value
 
     def forget(self) -> None:
         """Look again at the next call: a change was made here just now."""
-        self._value = None
+        self.at_hand = None

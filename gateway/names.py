@@ -243,7 +243,10 @@ class Names:
         self._loading = asyncio.Lock()
 
     async def current(self) -> Snapshot:
-        if await self._generation.current() != self._snapshot.generation:
+        generation = self._generation.at_hand
+        if generation is None:
+            generation = await self._generation.current()
+        if generation != self._snapshot.generation:
             await self._reload()
         return self._snapshot
 
@@ -253,7 +256,9 @@ class Names:
 
     async def bucket(self, name: str) -> Bucket:
         """Raises BucketNotFound."""
-        snapshot = await self.current()
+        snapshot = self._snapshot
+        if self._generation.at_hand != snapshot.generation:
+            snapshot = await self.current()
         found = snapshot.buckets.get(name)
         if found is None:
             found = await self._catalog.read(config.find_bucket, name)

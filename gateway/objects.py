@@ -81,7 +81,7 @@ class Objects:
 
     async def find(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectInfo:
         """What a key shows, or one of its versions. Raises ObjectNotFound, VersionNotFound, IsDeleteMarker."""
-        if not version_id and (sources := self.native.sources(bucket, key)):
+        if self._names.at_hand.has_natives and not version_id and (sources := self.native.sources(bucket, key)):
             return await self.native.find(sources, bucket, key, version_id, self._find)
         return await self._find(bucket, key, version_id)
 

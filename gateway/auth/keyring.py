@@ -111,7 +111,9 @@ class KeyRing:
         return known.credential.principal
 
     async def _look_up(self, key_id: str) -> _Known | None:
-        generation = await self._generation.current()
+        generation = self._generation.at_hand
+        if generation is None:
+            generation = await self._generation.current()
         if generation != self._cached_at:
             self._known.clear()
             self._cached_at = generation

@@ -46,7 +46,7 @@ from gateway.s3.operations.registry import REGISTRY, Registry
 from gateway.s3.parse import header_map, hoisted, parse_query, split_path, without_conditions
 from gateway.s3.render import Response
 from gateway.s3.route import Routes
-from gateway.s3.sending import Receive, Scope, Send, close, leaves_much_unread, send_answer
+from gateway.s3.sending import Receive, Scope, Send, brings_body, close, leaves_much_unread, send_answer
 from gateway.s3.server_log import Headers, keep_record
 from gateway.s3.visit import Visit
 from gateway.s3.website_door import Visitor, WebsiteDoor
@@ -117,7 +117,7 @@ class S3Door:
             visit.status = status
             headers += visit.allowance
             headers += ((b"x-amz-request-id", visit.request_id.encode()), self._host_id_header, _SERVER)
-            closes = await leaves_much_unread(visit)
+            closes = brings_body(visit) and await leaves_much_unread(visit)
             if closes:
                 headers.append((b"connection", b"close"))
             visit.answered = perf_counter()
@@ -155,19 +155,21 @@ class S3Door:
         raw_path, raw_query = scope["raw_path"], scope["query_string"]
         if visit.method == "POST" and self._is_form(visit, scope):
             return await self._post_object(visit, scope, receive)
-        hosted = self._domains.bucket_of(headers.get(b"host", b""))
+        hosted = self._domains.bucket_of(headers.get(b"host", b"")) if self._domains else None
         head = RequestHead(visit.method, raw_path, raw_query, raw_headers, hosted)
         if control.is_control(raw_path, headers):
             return await self._control(visit, scope, receive, head)
-        identity = await self._verifier.verify(head)
-        await self._admit(visit, scope, identity)
-        bucket, key = visit.bucket, visit.key = self._place(visit, scope)
-        query = parse_query(raw_query)
+        identity = visit.identity = await self._verifier.verify(head)
+        if identity.principal is None:
+            await self._admit_nobody(visit, scope)
+        else:
+            self._admit(visit, identity.principal)
+        bucket, key = visit.bucket, visit.key = split_path(raw_path, hosted)
+        query = parse_query(raw_query) if raw_query else {}
         told: Mapping[bytes, bytes] = headers
-        if identity.auth_type == IN_QUERY:
+        if identity.auth_type is IN_QUERY:
             query, told = without_conditions(query, hoisted(query, headers))
-        level = self._routes.level(bucket, key)
-        operation = self._routes.find(visit.method, level, query, told)
+        operation = self._routes.find(visit.method, self._routes.level(bucket, key), query, told)
         visit.operation = operation.name
         endpoint = self._endpoints.get(operation.name)
         if endpoint is None:
@@ -193,8 +195,7 @@ class S3Door:
         visit.operation = control.OPERATION
         identity = visit.identity = await self._verifier.verify(head)
         if identity.principal is not None:
-            visit.user = identity.principal.user_id
-            self._admitted(identity.principal)
+            self._admit(visit, identity.principal)
         visit.body = body = identity.payload.open(receive, visit.headers)
         recording: AbstractAsyncContextManager[None] = nullcontext()
         if visit.method in ("PUT", "DELETE"):
@@ -220,7 +221,11 @@ class S3Door:
         visit.key = form.key
         identity = await self._verifier.verify_form(form.values)
         form.check_policy(visit.bucket)
-        await self._admit(visit, scope, identity)
+        visit.identity = identity
+        if identity.principal is None:
+            await self._admit_nobody(visit, scope)
+        else:
+            self._admit(visit, identity.principal)
         endpoint = self._endpoints[quirks.FORM_OPERATION]
         headers = object_headers(form, visit.headers)
         members = endpoint.parse(visit.bucket, visit.key, {}, headers)
@@ -302,14 +307,10 @@ class S3Door:
                 return
         await keep_record(logs, visit, scope, headers, self._host_id)
 
-    async def _admit(self, visit: Visit, scope: Scope, identity: Identity) -> None:
-        """Let go on who is known, and nobody where something may be open to nobody. Raises AccessDenied."""
-        visit.identity = identity
-        if identity.principal is not None:
-            visit.user = identity.principal.user_id
-            self._admitted(identity.principal)
-        else:
-            await self._admit_nobody(visit, scope)
+    def _admit(self, visit: Visit, principal: Principal) -> None:
+        """Let go on who is known."""
+        visit.user = principal.user_id
+        self._admitted(principal)
 
     async def _admit_nobody(self, visit: Visit, scope: Scope) -> None:
         """Raise AccessDenied for a request without credentials where nothing may be open to it."""
@@ -359,13 +360,7 @@ class S3Door:
 
 
 async def _handle(endpoint: Endpoint, call: Call, members: Mapping[str, Any]) -> Response:
-    status, headers, body = await _render(endpoint, await endpoint.handler(call, **members))
-    if call.charged:
-        headers.append((b"x-amz-request-charged", b"requester"))
-    return status, headers, body
-
-
-async def _render(endpoint: Endpoint, outcome: Mapping[str, Any] | Answer) -> Response:
+    outcome = await endpoint.handler(call, **members)
     result = outcome.result if isinstance(outcome, Answer) else outcome
     try:
         status, headers, body = endpoint.render(result)
@@ -373,5 +368,7 @@ async def _render(endpoint: Endpoint, outcome: Mapping[str, Any] | Answer) -> Re
         await close(result.get("Body"))
         raise
     if isinstance(outcome, Answer):
-        return outcome.status or status, headers + outcome.headers, body
+        status, headers = outcome.status or status, headers + outcome.headers
+    if call.charged:
+        headers.append((b"x-amz-request-charged", b"requester"))
     return status, headers, body

@@ -11,6 +11,9 @@ class Domains:
     def __init__(self, names: Iterable[str]) -> None:
         self._suffixes = tuple(b"." + name.lower().strip(".").encode() for name in names)
 
+    def __bool__(self) -> bool:
+        return bool(self._suffixes)
+
     def bucket_of(self, host: bytes) -> str | None:
         """The bucket that a Host header names; None where it names none."""
         if not self._suffixes:

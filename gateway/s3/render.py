@@ -22,8 +22,6 @@ Response = tuple[int, list[tuple[bytes, bytes]], Body]
 Renderer = Callable[[Mapping[str, Any]], Response]
 """result -> (status, headers, body); raises TypeError for what the model lacks."""
 
-_Emit = Callable[[list[tuple[bytes, bytes]], Any], None]
-
 _XML_TYPE = (b"content-type", b"application/xml")
 _JSON_TYPE = (b"content-type", b"application/json")
 _EMPTY = (b"content-length", b"0")
@@ -35,7 +33,9 @@ PARTIAL_CONTENT, NO_CONTENT = 206, 204
 
 def compile_renderer(operation: Operation) -> Renderer:
     """The renderer of an operation."""
-    emitters = {member.name: _emitter(member) for member in operation.outputs if member.location != "body"}
+    headed = [member for member in operation.outputs if member.location != "body"]
+    formats = {each.name: (_wire(each), _header_formatter(each)) for each in headed if each.location != "headers"}
+    prefixes = {each.name: _wire(each) for each in headed if each.location == "headers"}
     in_body = frozenset(member.name for member in operation.outputs if member.location == "body")
     to_body = _body_writer(operation)
     success, is_head = operation.status, operation.method == "HEAD"
@@ -44,10 +44,13 @@ def compile_renderer(operation: Operation) -> Renderer:
     def render(result: Mapping[str, Any]) -> Response:
         headers: list[tuple[bytes, bytes]] = []
         for name, value in result.items():
-            emit = emitters.get(name)
-            if emit is not None:
+            found = formats.get(name)
+            if found is not None:
                 if value is not None:
-                    emit(headers, value)
+                    headers.append((found[0], found[1](value)))
+            elif name in prefixes:
+                if value is not None:
+                    _emit_metadata(headers, prefixes[name], value)
             elif name not in in_body:
                 raise TypeError(f"the result of {operation.name} has no {name}")
         status = PARTIAL_CONTENT if has_range and result.get("ContentRange") is not None else success
@@ -101,12 +104,8 @@ def _write_nothing(headers: list[tuple[bytes, bytes]], result: Mapping[str, Any]
 # -- headers
 
 
-def _emitter(member: Member) -> _Emit:
-    wire = member.wire.lower().encode()
-    if member.location == "headers":
-        return lambda headers, pairs: _emit_metadata(headers, wire, pairs)
-    text = _header_formatter(member)
-    return lambda headers, value: headers.append((wire, text(value)))
+def _wire(member: Member) -> bytes:
+    return member.wire.lower().encode()
 
 
 def _header_formatter(member: Member) -> Callable[[Any], bytes]:
@@ -126,7 +125,9 @@ def _header_formatter(member: Member) -> Callable[[Any], bytes]:
 
 def _text(value: str) -> bytes:
     """Header text, as UTF-8 beyond ASCII. Raises InvalidArgument for control characters: none may split an answer."""
-    if not value.isprintable() and _CONTROL(value):
+    if value.isprintable() and value.isascii():
+        return value.encode()
+    if _CONTROL(value):
         raise InvalidArgument("Header value cannot be represented using ISO-8859-1.", ArgumentValue=value)
     return value.encode("utf-8", "replace")
 

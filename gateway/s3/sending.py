@@ -29,16 +29,19 @@ LINGER_SECONDS = 10.0
 log = logging.getLogger("nexus.s3")
 
 
+def brings_body(visit: Visit) -> bool:
+    """Whether a request says that there is a body to it."""
+    return visit.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in visit.headers
+
+
 async def leaves_much_unread(visit: Visit) -> bool:
-    """Whether so much of the request is still to come that the connection is better closed.
+    """Whether so much of a request's body is still to come that the connection is better closed.
 
     After ``Expect: 100-continue`` any unread body is too much: the client may never send it, and then its next
     request would be taken for it.
     """
     headers = visit.headers
     length = headers.get(b"content-length", b"0")
-    if length == b"0" and b"transfer-encoding" not in headers:
-        return False
     if visit.body is not None and await visit.body.drain(0):
         return False
     if b"expect" in headers or b"transfer-encoding" in headers:

@@ -61,7 +61,7 @@ def _millis(when: Time) -> int:
 
 def http_date(when: Time) -> bytes:
     """``Wed, 12 Oct 2009 17:50:00 GMT``: whole seconds, rounded down."""
-    return _http_second(_millis(when) // 1000)
+    return _http_second((when if type(when) is int else _millis(when)) // 1000)
 
 
 @lru_cache(maxsize=4096)

@@ -37,6 +37,7 @@ from gateway.s3.errors import (
 from gateway.types import Bucket, ObjectInfo, Upload
 
 HEADER = "x-amz-server-side-encryption"
+_RAW_HEADER = HEADER.encode()
 _CUSTOMER = "Requests specifying Server Side Encryption with Customer provided keys must provide "
 TOLD = ("ServerSideEncryption", "SSEKMSKeyId", "SSEKMSEncryptionContext", "BucketKeyEnabled", "SSECustomerAlgorithm")
 """Members by which a write says how its object is to be encrypted."""
@@ -136,13 +137,18 @@ def _invalid(message: str, value: str | None, name: str = HEADER) -> InvalidArgu
     return InvalidArgument(message, ArgumentName=name, ArgumentValue="null" if value is None else value)
 
 
+_CUSTOMER_MEMBERS = {
+    prefix: (f"{prefix}Algorithm", f"{prefix}Key", f"{prefix}KeyMD5")
+    for prefix in ("SSECustomer", "CopySourceSSECustomer")
+}
+
+
 def customer_key(members: Mapping[str, Any], prefix: str = "SSECustomer") -> CustomerKey | None:
     """The key that came with a request, if one did. No error repeats it.
 
     Raises InvalidArgument, InvalidEncryptionAlgorithmError.
     """
-    algorithm = members.get(f"{prefix}Algorithm")
-    key, md5 = members.get(f"{prefix}Key"), members.get(f"{prefix}KeyMD5")
+    algorithm, key, md5 = map(members.get, _CUSTOMER_MEMBERS[prefix])
     if algorithm is None and key is None and md5 is None:
         return None
     if not algorithm:
@@ -169,7 +175,7 @@ def reader_key(call: Call, info: ObjectInfo, members: Mapping[str, Any]) -> Cust
 
     Raises CustomerKeyNeeded, CustomerKeyNotApplicable, WrongCustomerKey, InvalidArgument.
     """
-    told = call.headers.get(HEADER.encode())
+    told = call.headers.get(_RAW_HEADER)
     if told is not None:
         raise _invalid(f"{HEADER} header is not supported for this operation.", told.decode("latin-1"))
     key = customer_key(members)

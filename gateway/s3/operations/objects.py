@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from backends.base import ByteRange
+from gateway.bucket_configs import LIFECYCLE
 from gateway.catalog.objects import Removal, Removed
 from gateway.conditions import WriteConditions, check_read
 from gateway.encryption import CustomerKey
@@ -149,9 +151,8 @@ async def get_object(
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """An object's bytes, or those of a range or a part."""
-    members = locals()
     for _ in range(LOOKS):
-        bucket, info, span, key, result = await _look(call, "s3:GetObject", members)
+        bucket, info, span, key, result = await _look(call, "s3:GetObject", Bucket, Key)
         try:
             result["Body"] = (await call.core.objects.open(bucket, Key, info, span, key)).body
             return result
@@ -186,33 +187,39 @@ async def head_object(
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """What GET would tell, without the bytes."""
-    *_, result = await _look(call, "s3:GetObject", locals())
-    return result
+    return (await _look(call, "s3:GetObject", Bucket, Key))[-1]
 
 
 async def _look(
-    call: Call, action: str, members: dict[str, Any]
+    call: Call, action: str, name: str, key: str
 ) -> tuple[Bucket, ObjectInfo, ByteRange, CustomerKey | None, dict[str, Any]]:
-    """The object that a GET or HEAD means, the span it wants, the key it brings and the headers it gets."""
-    name, key = members["Bucket"], members["Key"]
-    bucket, info = await open_object(call, action, name, key, members["ExpectedBucketOwner"], members["VersionId"])
+    """The object that a GET or HEAD means, the span it wants, the key it brings and the headers it gets.
+
+    Most requests bring nothing besides the bucket and the key: those skip what only others ask for.
+    """
+    members = call.members
+    sent, plain = members.get, len(members) == 2
+    bucket, info = await open_object(call, action, name, key, sent("ExpectedBucketOwner"), sent("VersionId"))
     span = ByteRange(0, info.content.size)
-    checked = (members["ChecksumMode"] or "").upper() == "ENABLED"
     part: dict[str, Any] = {}
-    if members["PartNumber"] is not None:
-        if members["Range"] is not None:
+    checked = not plain and (sent("ChecksumMode") or "").upper() == "ENABLED"
+    if not plain and (number := sent("PartNumber")) is not None:
+        if sent("Range") is not None:
             raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
         # Whether there is such a part is told before the key is asked for; nothing else is.
-        span = await _part_span(call, info, members["PartNumber"], part, checked)
+        span = await _part_span(call, info, number, part, checked)
     customer = reader_key(call, info, members)
-    conditions = read_conditions(
-        members["IfMatch"], members["IfNoneMatch"], members["IfModifiedSince"], members["IfUnmodifiedSince"]
-    )
-    check_read(conditions, info.etag, info.modified_at)
-    result = object_members(bucket, info) | part
-    if bucket.configs and members["VersionId"] is None:
+    if not plain:
+        conditions = read_conditions(
+            sent("IfMatch"), sent("IfNoneMatch"), sent("IfModifiedSince"), sent("IfUnmodifiedSince")
+        )
+        check_read(conditions, info.etag, info.modified_at)
+    result = object_members(bucket, info)
+    if part:
+        result.update(part)
+    if LIFECYCLE in bucket.configs and sent("VersionId") is None:
         result.update(expiration_member(bucket, info))
-    wanted = parse_range(members["Range"]) if members["Range"] is not None else None
+    wanted = None if plain or (text := sent("Range")) is None else parse_range(text)
     if wanted is not None:
         found = resolve_range(wanted, info.content.size)
         if found is None:
@@ -224,7 +231,8 @@ async def _look(
     if info.encryption is not None:
         result.update(encryption_members(info.encryption, customer))
     result["ContentLength"] = span.stop - span.start
-    result.update(_overrides(members))
+    if not plain:
+        result.update(_overrides(members))
     return bucket, info, span, customer, result
 
 
@@ -255,20 +263,17 @@ async def _part_span(call: Call, info: ObjectInfo, number: int, result: dict[str
     return span
 
 
-def _overrides(members: dict[str, Any]) -> dict[str, Any]:
+_OVERRIDES = {
+    f"Response{name}": name
+    for name in (
+        *("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "Expires"),
+    )
+}
+
+
+def _overrides(members: Mapping[str, Any]) -> dict[str, Any]:
     """The ``response-*`` parameters: what the caller wants in place of the stored headers."""
-    return {
-        name: value
-        for name in (
-            "CacheControl",
-            "ContentDisposition",
-            "ContentEncoding",
-            "ContentLanguage",
-            "ContentType",
-            "Expires",
-        )
-        if (value := members["Response" + name]) is not None
-    }
+    return {name: value for told, name in _OVERRIDES.items() if (value := members.get(told)) is not None}
 
 
 _NO_MFA = {"MFA": "no bucket here asks for it: MFA delete cannot be enabled"}

@@ -25,7 +25,8 @@ async def open_bucket(
     """
     bucket = await call.core.buckets.find(name)
     open_for(call, action, bucket, key)
-    await expect_owner(call, bucket, expected_owner)
+    if expected_owner is not None:
+        await expect_owner(call, bucket, expected_owner)
     return bucket
 
 
@@ -107,10 +108,12 @@ async def open_object(
     Raises NoSuchBucket, AccessDenied, and only to whom it may be told NoSuchKey or NoSuchVersion.
     """
     bucket = await call.core.buckets.find(name)
-    version_of(version_id)
-    action = version_action(action, version_id)
+    if version_id is not None:
+        version_of(version_id)
+        action = version_action(action, version_id)
     try:
-        info = await call.core.objects.find(bucket, key, version_in(bucket, version_id))
+        found_by = None if version_id is None else version_in(bucket, version_id)
+        info = await call.core.objects.find(bucket, key, found_by)
     except (ObjectNotFound, InvalidArgument) as error:
         # As if the caller listed what begins with the key. Whether there are versions at all is told no sooner.
         context = context_of(call, prefix=key) if POLICY in bucket.configs else nothing
@@ -123,7 +126,8 @@ async def open_object(
             ) from None
         raise
     open_for(call, action, bucket, key, info, version_id)
-    await expect_owner(call, bucket, expected_owner)
+    if expected_owner is not None:
+        await expect_owner(call, bucket, expected_owner)
     return bucket, info
 
 
