@@ -19,13 +19,12 @@ from gateway.policy import (
     DENY,
     Caller,
     Context,
-    PolicyRequest,
     Verdict,
     is_public,
     nothing,
     statements_about,
+    verdict_of,
 )
-from gateway.policy import judge as judge_policy
 from gateway.public_access import policy_of, public_access_block
 from gateway.roles import EVERYWHERE, OWNER, READING, granting, is_below
 from gateway.types import Bucket, ObjectInfo, PathGrant, Principal
@@ -230,11 +229,11 @@ def _by_policy(
     policy = policy_of(bucket)
     if policy is None:
         return None
-    caller = caller_of(principal)
-    if not statements_about(policy, caller, action):
+    statements = statements_about(policy, caller_of(principal), action)
+    if not statements:
         return None
     resource = f"arn:aws:s3:::{bucket.name}" if action in BUCKET_ACTIONS else f"arn:aws:s3:::{bucket.name}/{key or ''}"
-    return judge_policy(policy, PolicyRequest(caller, action, resource, _with_owner(bucket, context)))
+    return verdict_of(statements, resource, _with_owner(bucket, context))
 
 
 def _with_owner(bucket: Bucket, context: Context) -> Context:

@@ -11,6 +11,9 @@ from gateway.encryption import Encryption
 
 T = TypeVar("T")
 
+# Value objects: nothing changes one once it is made. Those that every request for an object makes are not frozen, which
+# would make each of them cost five times as much.
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -137,7 +140,7 @@ class Bucket:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Content:
     """Where the bytes of an object or a part are.
 
@@ -184,7 +187,7 @@ class Block(NamedTuple):
     seal: Seal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Checksum:
     """A checksum as S3 shows it: CRC32, CRC32C, CRC64NVME, SHA1 or SHA256; base64; FULL_OBJECT or COMPOSITE."""
 
@@ -193,7 +196,7 @@ class Checksum:
     type: str = "FULL_OBJECT"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Attributes:
     """What a client says of an object and gets back unchanged."""
 
@@ -226,7 +229,7 @@ class NativeRef(NamedTuple):
     state: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ObjectInfo:
     """One version of an object, as the catalog has it; or an object of a native store."""
 

@@ -36,18 +36,18 @@ class Uses:
     """When keys were last used, for the catalog to be told now and then: no request waits for that."""
 
     def __init__(self) -> None:
-        self._told: dict[str, float] = {}
+        self.told: dict[str, float] = {}
+        """When each was last noted: within ``SPELL_SECONDS`` it need not be again."""
         self._new: dict[str, float] = {}
 
     def note(self, key_id: str, now: float) -> None:
-        if now - self._told.get(key_id, 0.0) >= SPELL_SECONDS:
-            self._told[key_id] = self._new[key_id] = now
+        self.told[key_id] = self._new[key_id] = now
 
     def take(self) -> list[tuple[str, int]]:
         """What is new: (key, Unix milliseconds)."""
         new, self._new = self._new, {}
-        if len(self._told) > MAX_CACHED:
-            self._told.clear()
+        if len(self.told) > MAX_CACHED:
+            self.told.clear()
         return [(key_id, int(now * 1000)) for key_id, now in new.items()]
 
 
@@ -82,7 +82,9 @@ class KeyRing:
 
     def used(self, principal: Principal) -> None:
         """Note that a key was used: its signature or its secret was right."""
-        self._uses.note(principal.key_id, time.time())
+        now = time.time()
+        if now - self._uses.told.get(principal.key_id, 0.0) >= SPELL_SECONDS:
+            self._uses.note(principal.key_id, now)
 
     async def flush_uses(self) -> None:
         """Tell the catalog what was noted."""

@@ -52,11 +52,11 @@ def object_info(row: tuple[Any, ...], is_marker: bool = False) -> ObjectInfo:
         Checksum(algorithm, value, kind) if algorithm else None,
         version,
         parts,
-        acl.load(grants),
+        None if grants is None else acl.load(grants),
         version_id,
-        lock(lock_mode, lock_until, legal_hold),
+        None if lock_mode is None and legal_hold is None else lock(lock_mode, lock_until, legal_hold),
         is_marker,
-        encryption.load(sealed),
+        None if sealed is None else encryption.load(sealed),
     )
 
 

@@ -49,6 +49,8 @@ class SqliteCatalog:
             os.close(self._turn)
             raise
         self._reader = self._connect(readonly=True)
+        self._turn_of: asyncio.AbstractEventLoop | None = None
+        """The event loop in whose current turn ``_reader`` holds a snapshot."""
         self._scanning = threading.local()
         self._scanners: list[sqlite3.Connection] = []
         self._pool = ThreadPoolExecutor(SCAN_THREADS, thread_name_prefix="catalog-scan")
@@ -73,8 +75,22 @@ class SqliteCatalog:
     # -- reading
 
     async def read(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        # A point look-up costs some 10 µs; a hop to a thread and back would cost several times that.
+        # A point look-up costs some 10 µs; a hop to a thread and back would cost several times that. All of one turn
+        # of the loop share a snapshot, for locking one is a good part of that: it was taken after everything that the
+        # turn knows of was committed, and what is acknowledged later is handled in a later turn.
+        loop = asyncio.get_running_loop()
+        if self._turn_of is not loop:
+            self._end_turn()
+            self._reader.execute("BEGIN")
+            self._turn_of = loop
+            loop.call_soon(self._end_turn)
         return run(self._reader, verb(*args, **kwargs))
+
+    def _end_turn(self) -> None:
+        if self._turn_of is not None:
+            self._turn_of = None
+            if self._reader.in_transaction:  # a disk that fails ends it by itself
+                self._reader.execute("COMMIT")
 
     async def scan(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
@@ -121,6 +137,7 @@ class SqliteCatalog:
         self._closed = True
         await self._writing.close()
         self._pool.shutdown(wait=True)
+        self._end_turn()
         for conn in (*self._scanners, self._reader, self._writer):
             conn.close()
         os.close(self._turn)

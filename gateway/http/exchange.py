@@ -194,13 +194,13 @@ class Exchange:
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
         """The head of the answer; sees how its body will be framed."""
         lines = [_STATUS[status], self._connection.common_headers()]
+        lines += [b"%b: %b\r\n" % header for header in headers]
         framed = closes = False
         for name, value in headers:
-            name = name.lower()
-            lines.append(b"%b: %b\r\n" % (name, value))
-            if name == b"content-length":
+            size = len(name)  # most names are of another length than those that frame the answer
+            if size == 14 and name.lower() == b"content-length":
                 self._left, framed = int(value), True
-            elif name == b"connection":
+            elif size == 10 and name.lower() == b"connection":
                 closes = value.lower() == b"close"
         if closes:
             self.keep_alive = False

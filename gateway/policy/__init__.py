@@ -17,6 +17,7 @@ from gateway.policy.request import (
     judge,
     nothing,
     statements_about,
+    verdict_of,
 )
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "nothing",
     "parse_policy",
     "statements_about",
+    "verdict_of",
 ]

@@ -22,11 +22,12 @@ MAX_COMPILED = 256
 class Pattern:
     """A text of a policy that a value is held against."""
 
-    __slots__ = ("_compiled", "_fixed", "_flags", "_holes", "_parts", "_wild", "text")
+    __slots__ = ("_compiled", "_fixed", "_flags", "_folds", "_holes", "_parts", "_wild", "text")
 
     def __init__(self, text: str, *, variables: bool = True, wild: bool = True, ignore_case: bool = False) -> None:
         self.text = text
         self._wild = wild
+        self._folds = ignore_case
         self._flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
         # Text and variables by turns: the odd ones are names.
         self._parts = _apart(text) if variables else [text]
@@ -40,7 +41,7 @@ class Pattern:
         if self._compiled is not None:
             return self._compiled.fullmatch(value) is not None
         if self._fixed is not None:
-            return self._fits(self._fixed, value) if self._flags & re.IGNORECASE else _fits(self._fixed, value)
+            return self._fits(self._fixed, value) if self._folds else _fits(self._fixed, value)
         values = []
         for name in self._parts[1::2]:
             found = _value_of(name, lookup)
@@ -56,7 +57,7 @@ class Pattern:
         return re.fullmatch(glob(self._segments(re.escape, values)), value, self._flags) is not None
 
     def _fits(self, segments: Sequence[str], value: str) -> bool:
-        if self._flags & re.IGNORECASE:
+        if self._folds:
             return _fits([text.lower() for text in segments], value.lower())
         return _fits(segments, value)
 

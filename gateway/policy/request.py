@@ -57,8 +57,13 @@ def judge(policy: Policy, request: PolicyRequest) -> Verdict | None:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
     """
     caller, action, resource, context = request
+    return verdict_of(statements_about(policy, caller, action), resource, context)
+
+
+def verdict_of(statements: Numbered, resource: str, context: Context) -> Verdict | None:
+    """What statements that are about the caller and the action say of the rest of a request."""
     allowed: Verdict | None = None
-    for number, statement in statements_about(policy, caller, action):
+    for number, statement in statements:
         if (allowed is not None and statement.allows) or not _concerns(statement, resource, context):
             continue
         if not statement.allows:
