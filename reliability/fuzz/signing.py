@@ -31,15 +31,11 @@ async def find(access_key: str) -> Credential | None:
 
 def _signature(method: bytes, path: bytes, query: Headers, headers: Headers, content: bytes) -> tuple[bytes, bytes]:
     fields = canonical.merge_headers(headers)
-    names = sorted(fields)
-    signed = b";".join(names)
+    signed = b";".join(sorted(fields))
     try:
         pairs = canonical.parse_query(b"&".join(name + b"=" + value for name, value in query))
-        request = b"\n".join(
-            (
-                *(method, canonical.canonical_path(path), canonical.canonical_query(pairs)),
-                *(canonical.canonical_headers(fields, names), signed, content),
-            )
+        request = canonical.layout(signed).request(
+            method, canonical.canonical_path(path), canonical.canonical_query(pairs), fields, content
         )
     except AuthError:
         request = b""
