@@ -15,7 +15,7 @@ NUMBER = 10
 def test_what_is_there_already_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     everything = migrate.migrations()
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
-        monkeypatch.setattr(migrate, "migrations", lambda: [each for each in everything if each[0] != NUMBER])
+        monkeypatch.setattr(migrate, "migrations", lambda: [each for each in everything if each[0] < NUMBER])
         migrate.migrate(conn)
         for tenant in ("acme", "empty"):
             conn.execute("INSERT INTO tenants (id, created_at) VALUES (?, 0)", (tenant,))
