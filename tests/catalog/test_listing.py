@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.catalog.base import Many, Program
-from gateway.catalog.listing import list_objects, successor
+from gateway.catalog.listing import Page, list_objects, list_uploads, list_versions, successor
 from gateway.catalog.sqlite import SqliteCatalog
 
 
@@ -58,7 +58,7 @@ def test_successor_is_past_everything_with_the_prefix() -> None:
 @pytest.mark.parametrize("seed", range(12))
 async def test_pages_equal_the_model(catalog: SqliteCatalog, seed: int) -> None:
     rng = random.Random(seed)
-    letters = ["a", "b", "/", "-", "é", "\U0001f600", "\x01"]
+    letters = ["a", "b", "/", "-", "é", "\U0001f600", "\x01", "\x00", "\U0010ffff"]
     keys = sorted({"".join(rng.choices(letters, k=rng.randint(1, 6))) for _ in range(200)})
     await catalog.write(insert, keys)
     for _ in range(60):
@@ -87,21 +87,116 @@ async def test_walking_page_by_page_sees_everything_once(catalog: SqliteCatalog,
     assert sorted(seen) == sorted(expected)
 
 
-async def test_a_rolled_up_page_does_not_read_what_it_rolls_up(catalog: SqliteCatalog) -> None:
+async def test_common_prefixes_that_follow_one_another_are_found_by_one_statement(catalog: SqliteCatalog) -> None:
     await catalog.write(insert, [f"{a:03}/{b:05}" for a in range(20) for b in range(500)])
-    steps = 0
+    statements = rows = 0
 
     def counted() -> Program[list[bytes]]:
-        nonlocal steps
+        nonlocal statements, rows
         program = list_objects(1, b"", b"/", b"", 1000)
-        rows = None
+        found = None
         try:
             while True:
-                step = program.send(rows)  # type: ignore[arg-type]
-                rows = yield step
-                steps += len(rows)
+                step = program.send(found)  # type: ignore[arg-type]
+                found = yield step
+                statements, rows = statements + 1, rows + len(found)
         except StopIteration as done:
             return list(done.value.prefixes)
 
-    assert len(await catalog.scan(counted)) == 20
-    assert steps <= 20 * 2 + 2
+    assert await catalog.scan(counted) == [f"{a:03}/".encode() for a in range(20)]
+    assert (statements, rows) == (2, 3)
+
+
+# -- versions and uploads, by the same model
+
+
+def insert_versions(shown: dict[str, int], hidden: list[tuple[str, int, bool]]) -> Program[None]:
+    columns = "store_id, scope, size, etag, modified_at, created_at, owner_id, content_type, storage_class, parts"
+    values = "1, 'default', 0, '', 0, 0, 'u', '', 'STANDARD', 0"
+    yield Many(
+        f"INSERT INTO objects (bucket_id, key, version, {columns}) VALUES (1, ?, ?, {values})",
+        [(key.encode(), version) for key, version in shown.items()],
+    )
+    yield Many(
+        f"INSERT INTO versions (bucket_id, key, version, version_id, is_marker, {columns})"
+        f" VALUES (1, ?, ?, ?, ?, {values})",
+        [(key.encode(), version, str(version), marker) for key, version, marker in hidden],
+    )
+
+
+def insert_uploads(uploads: list[tuple[str, str]]) -> Program[None]:
+    yield Many(
+        "INSERT INTO uploads (bucket_id, key, id, initiated_at, owner_id, store_id, scope, attributes, completed_at)"
+        " VALUES (1, ?, ?, 0, 'u', 1, 'default', '[]', ?)",
+        [(key.encode(), upload_id, 1 if upload_id == "done" else None) for key, upload_id in uploads],
+    )
+
+
+def entries_of(items: list[tuple[str, str]], prefix: str, delimiter: str) -> list[tuple[bytes, str]]:
+    """What a listing tells of (key, something) in order: those, and (common prefix, "") for what is rolled up."""
+    entries: list[tuple[bytes, str]] = []
+    for key, which in items:
+        if not key.startswith(prefix):
+            continue
+        cut = key.find(delimiter, len(prefix)) if delimiter else -1
+        entry = (key.encode(), which) if cut < 0 else (key[: cut + len(delimiter)].encode(), "")
+        if entry not in entries:
+            entries.append(entry)
+    return entries
+
+
+def in_order(page: Page, which: int) -> list[tuple[bytes, str]]:
+    """A page's entries in the order of their names; versions of one key, or uploads, stay as they came."""
+    found = [(row[0], str(row[which])) for row in page.rows] + [(prefix, "") for prefix in page.prefixes]
+    return sorted(found, key=lambda entry: entry[0])
+
+
+LETTERS = ["a", "b", "/", "-", "é", "\x00"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_versions_page_by_page_equal_the_model(catalog: SqliteCatalog, seed: int) -> None:
+    rng = random.Random(seed)
+    keys = sorted({"".join(rng.choices(LETTERS, k=rng.randint(1, 5))) for _ in range(80)}, key=str.encode)
+    shown = {key: 9 for key in keys if rng.random() < 0.7}
+    hidden = [(key, n, rng.random() < 0.3) for key in keys for n in range(rng.randint(0 if key in shown else 1, 4))]
+    await catalog.write(insert_versions, shown, hidden)
+    every = [(key, 9) for key in shown] + [(key, version) for key, version, _ in hidden]
+    items = [(key, str(version)) for key, version in sorted(every, key=lambda each: (each[0].encode(), -each[1]))]
+    for _ in range(40):
+        prefix, delimiter = "".join(rng.choices(LETTERS, k=rng.randint(0, 1))), rng.choice(["", "/", "-", "é", "a/"])
+        limit = rng.choice([1, 2, 3, 7, 1000])
+        seen: list[tuple[bytes, str]] = []
+        after, past = b"", None
+        while True:
+            page = await catalog.scan(list_versions, 1, prefix.encode(), delimiter.encode(), after, past, limit)
+            assert len(page.rows) + len(page.prefixes) <= limit
+            seen += in_order(page, 1)
+            if not page.truncated:
+                break
+            after = page.last
+            past = page.rows[-1][1] if page.rows and page.rows[-1][0] == page.last else None
+        assert seen == entries_of(items, prefix, delimiter), (prefix, delimiter, limit)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_uploads_page_by_page_equal_the_model(catalog: SqliteCatalog, seed: int) -> None:
+    rng = random.Random(seed)
+    keys = sorted({"".join(rng.choices(LETTERS, k=rng.randint(1, 5))) for _ in range(80)}, key=str.encode)
+    uploads = [(key, f"{key!r}{number}") for key in keys for number in range(rng.randint(1, 3))]
+    await catalog.write(insert_uploads, [*uploads, ("-", "done")])
+    items = sorted(uploads, key=lambda each: (each[0].encode(), each[1]))
+    for _ in range(40):
+        prefix, delimiter = "".join(rng.choices(LETTERS, k=rng.randint(0, 1))), rng.choice(["", "/", "-", "é", "a/"])
+        limit = rng.choice([1, 2, 3, 7, 1000])
+        seen: list[tuple[bytes, str]] = []
+        after, past = b"", ""
+        while True:
+            page = await catalog.scan(list_uploads, 1, prefix.encode(), delimiter.encode(), after, past, limit)
+            assert len(page.rows) + len(page.prefixes) <= limit
+            seen += in_order(page, 1)
+            if not page.truncated:
+                break
+            after = page.last
+            past = page.rows[-1][1] if page.rows and page.rows[-1][0] == page.last else "\U0010ffff"
+        assert seen == entries_of(items, prefix, delimiter), (prefix, delimiter, limit)
