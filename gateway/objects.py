@@ -378,16 +378,19 @@ class Objects:
             raise NotHeld("This object is in a native store, whose objects have no ACL of their own.")
         await self._catalog.write(verbs.set_acl, bucket, info, acl)
 
-    async def list(self, bucket: Bucket, prefix: str, delimiter: str, after: str, limit: int) -> Page:
+    async def list(
+        self, bucket: Bucket, prefix: str, delimiter: str, after: str, limit: int, *, owners: bool = True
+    ) -> Page:
         """A page of keys and common prefixes past ``after``; see ``gateway.catalog.listing``."""
         if limit == 0:
             return Page([], [], False, b"")
         # Without a delimiter a page is one range of the index, read at once: about a millisecond, and a third of what
         # it costs in a thread, where each row changes hands with the event loop. Seeks past prefixes can be many.
         look = self._catalog.scan if delimiter else self._catalog.read
+        where, columns = (bucket.id, prefix.encode(), delimiter.encode()), listing.OWNED if owners else listing.UNOWNED
 
         async def pages(past: bytes, most: int) -> Page:
-            return await look(listing.list_objects, bucket.id, prefix.encode(), delimiter.encode(), past, most)
+            return await look(listing.list_objects, *where, past, most, columns)
 
         if self._names.at_hand.natives(bucket.name):
             return await self.native.list(bucket, prefix, delimiter, after, limit, pages)

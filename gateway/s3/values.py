@@ -14,6 +14,8 @@ Time = int | datetime
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FRACTIONS = tuple(f".{millis:03}Z" for millis in range(1000))
+_MINUTES = tuple(f"{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60))
+_SECONDS = tuple(f"{second:02}" for second in range(60))
 _DIGITS = {"integer": 10, "long": 19}
 _MOST = {"integer": 2**31 - 1, "long": 2**63 - 1}
 
@@ -89,10 +91,18 @@ def iso_dates(times: Sequence[Time]) -> list[str]:
 
 def iso_seconds(times: Sequence[Time]) -> list[str]:
     """Times whose fraction nobody shall see: ``2009-10-12T17:50:30.000Z``."""
-    return [_iso_second((when if type(when) is int else _millis(when)) // 1000) + ".000Z" for when in times]
+    seconds = [(when if type(when) is int else _millis(when)) // 1000 for when in times]
+    texts = {second: f"{_iso_second(second)}.000Z" for second in set(seconds)}
+    return [texts[second] for second in seconds]
+
+
+def _iso_second(second: int) -> str:
+    day, rest = divmod(second, 86400)
+    minutes, seconds = divmod(rest, 60)
+    return _iso_day(day) + _MINUTES[minutes] + _SECONDS[seconds]
 
 
 @lru_cache(maxsize=4096)
-def _iso_second(second: int) -> str:
-    t = gmtime(second)
-    return f"{t.tm_year}-{t.tm_mon:02}-{t.tm_mday:02}T{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
+def _iso_day(day: int) -> str:
+    t = gmtime(day * 86400)
+    return f"{t.tm_year}-{t.tm_mon:02}-{t.tm_mday:02}T"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
+from gateway.catalog.base import Row
 from gateway.catalog.listing import Page
 from gateway.s3.call import Call
+from gateway.s3.columns import Columns
 from gateway.s3.errors import InvalidArgument
 from gateway.s3.operations.common import owner_of
 from gateway.s3.operations.opening import open_listing
@@ -36,8 +39,10 @@ async def list_objects(
     bucket = await _open(call, "s3:ListBucket", Bucket, Prefix, EncodingType, ExpectedBucketOwner)
     limit = page_size(MaxKeys, "max-keys")
     after = _past_rolled_up(Marker or "", Prefix or "", Delimiter or "")
-    page = await call.core.objects.list(bucket, Prefix or "", Delimiter or "", after, limit)
     owners = Owners(call) if call.principal is not None else None
+    page = await call.core.objects.list(
+        bucket, Prefix or "", Delimiter or "", after, limit, owners=call.principal is not None
+    )
     return {
         "Name": Bucket,
         "Prefix": Prefix or "",
@@ -81,7 +86,7 @@ async def list_objects_v2(
     after = StartAfter or ""
     if ContinuationToken:
         after = decode_token(ContinuationToken)
-    page = await call.core.objects.list(bucket, Prefix or "", Delimiter or "", after, limit)
+    page = await call.core.objects.list(bucket, Prefix or "", Delimiter or "", after, limit, owners=bool(FetchOwner))
     return {
         "Name": Bucket,
         "Prefix": Prefix or "",
@@ -127,39 +132,8 @@ async def list_object_versions(
         )
     page = await call.core.objects.list_versions(bucket, Prefix or "", Delimiter or "", KeyMarker or "", past, limit)
     owners = Owners(call)
-    versions, markers = [], []
-    for (
-        key,
-        _,
-        version_id,
-        is_marker,
-        since,
-        size,
-        etag,
-        modified_at,
-        storage_class,
-        owner,
-        algorithm,
-        kind,
-    ) in page.rows:
-        entry = {
-            "Key": key.decode(),
-            "VersionId": shown_id(version_id),
-            "IsLatest": since is None,
-            "LastModified": modified_at,
-            "Owner": await owners.get(owner),
-        }
-        if is_marker:
-            markers.append(entry)
-            continue
-        entry |= {
-            "ETag": f'"{etag}"',
-            "Size": size,
-            "StorageClass": storage_class,
-            "ChecksumAlgorithm": [algorithm] if algorithm else None,
-            "ChecksumType": kind,
-        }
-        versions.append(entry)
+    versions = await _versions([row for row in page.rows if not row[3]], owners)
+    markers = await _markers([row for row in page.rows if row[3]], owners)
     ends_in_version = bool(page.rows) and page.last == page.rows[-1][0]
     return {
         "Name": Bucket,
@@ -176,6 +150,36 @@ async def list_object_versions(
         "DeleteMarkers": markers,
         "CommonPrefixes": common_prefixes(page),
     }
+
+
+async def _markers(rows: Sequence[Row], owners: Owners) -> Columns:
+    """Delete markers, and what versions have in common with them."""
+    if not rows:
+        return Columns(0)
+    keys, _, ids, _, since, _, _, times, _, owner_ids, _, _ = zip(*rows, strict=True)
+    return Columns(
+        len(keys),
+        Key=[key.decode() for key in keys],
+        VersionId=[shown_id(version_id) for version_id in ids],
+        IsLatest=[when is None for when in since],
+        LastModified=times,
+        Owner=await owners.all(owner_ids),
+    )
+
+
+async def _versions(rows: Sequence[Row], owners: Owners) -> Columns:
+    if not rows:
+        return Columns(0)
+    _, _, _, _, _, sizes, etags, _, classes, _, algorithms, kinds = zip(*rows, strict=True)
+    return Columns(
+        len(rows),
+        **(await _markers(rows, owners)).columns,
+        ETag=[f'"{etag}"' for etag in etags],
+        Size=sizes,
+        StorageClass=classes,
+        ChecksumAlgorithm=listed(algorithms),
+        ChecksumType=kinds,
+    )
 
 
 async def _open(
@@ -208,32 +212,37 @@ class Owners:
             found = self._known[user_id] = await owner_of(self._call, user_id)
         return found
 
+    async def all(self, user_ids: Sequence[str]) -> list[dict[str, str]]:
+        known = {user_id: await self.get(user_id) for user_id in set(user_ids)}
+        return [known[user_id] for user_id in user_ids]
 
-async def _contents(page: Page, owners: Owners | None) -> list[dict[str, Any]]:
-    lists: dict[str | None, list[str] | None] = {None: None}
-    for row in page.rows:
-        if row[6] not in lists:
-            lists[row[6]] = [row[6]]
-    entries: list[dict[str, Any]] = [
-        {
-            "Key": key.decode(),
-            "LastModified": modified_at,
-            "ETag": f'"{etag}"',
-            "Size": size,
-            "StorageClass": storage_class,
-            "ChecksumAlgorithm": lists[algorithm],
-            "ChecksumType": kind,
-        }
-        for key, size, etag, modified_at, storage_class, _, algorithm, kind in page.rows
-    ]
+
+async def _contents(page: Page, owners: Owners | None) -> Columns:
+    if not page.rows:
+        return Columns(0)
+    keys, sizes, etags, times, classes, owner_ids, algorithms, kinds = zip(*page.rows, strict=True)
+    columns: dict[str, Sequence[Any]] = {
+        "Key": [key.decode() for key in keys],
+        "LastModified": times,
+        "ETag": [f'"{etag}"' for etag in etags],
+        "Size": sizes,
+        "StorageClass": classes,
+        "ChecksumAlgorithm": listed(algorithms),
+        "ChecksumType": kinds,
+    }
     if owners is not None:
-        for entry, row in zip(entries, page.rows, strict=True):
-            entry["Owner"] = await owners.get(row[5])
-    return entries
+        columns["Owner"] = await owners.all(owner_ids)
+    return Columns(len(keys), **columns)
 
 
-def common_prefixes(page: Page) -> list[dict[str, str]]:
-    return [{"Prefix": prefix.decode()} for prefix in page.prefixes]
+def listed(values: Sequence[str | None]) -> list[list[str] | None]:
+    """Each value as a list of one, or none."""
+    lists = {value: None if value is None else [value] for value in set(values)}
+    return [lists[value] for value in values]
+
+
+def common_prefixes(page: Page) -> Columns:
+    return Columns(len(page.prefixes), Prefix=[prefix.decode() for prefix in page.prefixes])
 
 
 def page_size(wanted: int | None, argument: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from gateway import checksums
 from gateway.catalog.rows import attributes_from_json
 from gateway.conditions import WriteConditions
 from gateway.s3.call import Call
+from gateway.s3.columns import Columns
 from gateway.s3.errors import AccessDenied, InvalidArgument, InvalidRequest, MalformedXML
 from gateway.s3.operations.common import (
     attributes_from,
@@ -175,6 +177,13 @@ def part_checksum(upload: Upload, part: Part) -> dict[str, str]:
     return checksum_members(part.checksum, with_type=False) if upload.checksum_algorithm else {}
 
 
+def _part_checksums(upload: Upload, parts: Sequence[Part]) -> dict[str, list[str | None]]:
+    """The column of the parts' checksums, where the upload asked for them."""
+    if upload.checksum_algorithm is None:
+        return {}
+    return {f"Checksum{upload.checksum_algorithm}": [part.checksum.value if part.checksum else None for part in parts]}
+
+
 @operation
 async def complete_multipart_upload(
     call: Call,
@@ -301,16 +310,14 @@ async def list_parts(
         "NextPartNumberMarker": page[-1].number if page else 0,
         "MaxParts": limit,
         "IsTruncated": len(parts) > limit,
-        "Parts": [
-            {
-                "PartNumber": part.number,
-                "LastModified": part.modified_at,
-                "ETag": quoted(part.etag),
-                "Size": part.size,
-                **part_checksum(upload, part),
-            }
-            for part in page
-        ],
+        "Parts": Columns(
+            len(page),
+            PartNumber=[part.number for part in page],
+            LastModified=[part.modified_at for part in page],
+            ETag=[quoted(part.etag) for part in page],
+            Size=[part.size for part in page],
+            **_part_checksums(upload, page),
+        ),
         "Initiator": owner,
         "Owner": owner,
         "StorageClass": upload.attributes.storage_class,
@@ -346,20 +353,19 @@ async def list_multipart_uploads(
     marker = (KeyMarker or "", (UploadIdMarker or "\U0010ffff") if KeyMarker else "")
     page = await call.core.uploads.list(bucket, Prefix or "", Delimiter or "", *marker, limit)
     owners = Owners(call)
-    uploads = []
-    for key, upload_id, initiated_at, owner_id, attributes, algorithm, kind in page.rows:
-        owner = await owners.get(owner_id)
-        uploads.append(
-            {
-                "Key": key.decode(),
-                "UploadId": upload_id,
-                "Initiated": initiated_at,
-                "StorageClass": attributes_from_json(attributes).storage_class,
-                "Owner": owner,
-                "Initiator": owner,
-                "ChecksumAlgorithm": algorithm,
-                "ChecksumType": kind,
-            }
+    uploads = Columns(0)
+    if page.rows:
+        keys, ids, times, owner_ids, attributes, algorithms, kinds = zip(*page.rows, strict=True)
+        uploads = Columns(
+            len(keys),
+            Key=[key.decode() for key in keys],
+            UploadId=ids,
+            Initiated=times,
+            StorageClass=[attributes_from_json(each).storage_class for each in attributes],
+            Owner=(whose := await owners.all(owner_ids)),
+            Initiator=whose,
+            ChecksumAlgorithm=algorithms,
+            ChecksumType=kinds,
         )
     # AWS tells the last upload even where nothing follows. After a common prefix it tells nothing, and whoever pages by
     # that begins anew: here the prefix is told.
