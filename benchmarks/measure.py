@@ -50,7 +50,7 @@ def measure(plan: Plan) -> Findings:
 
 def _fits(server: str, name: str) -> bool:
     kind, operation = kind_of(server), OPERATIONS[name]
-    if operation.only_ours and not server.startswith(OURS):
+    if operation.only_ours and server.partition("@")[0] != OURS:
         return False
     return (not kind.only or name in kind.only) and (operation.writes or not kind.only_writes)
 

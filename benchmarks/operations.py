@@ -30,7 +30,7 @@ class Operation:
     writes: bool = True
     """Whether it matters that a server syncs."""
     only_ours: bool = False
-    """Whether it would take a rival too long."""
+    """Whether it would take a rival too long, and so is measured on the gateway with one worker alone."""
 
 
 OPERATIONS = {

@@ -25,15 +25,18 @@ def write(page: Path, found: Findings) -> None:
     page.write_text(text)
 
 
-def targets(found: Findings) -> str:
-    """A row for each thing to reach."""
+def targets(found: Findings, whole: bool = True) -> str:
+    """A row for each thing to reach, or for each that the run tells of."""
     cells = Cells(found.cells)
     lines = ["| | to reach | measured (lowest to highest round) | |", "|---|---|---|---|"]
     before = ""
     for target in TARGETS:
+        seen = target.measure(cells)
+        if seen is None and not whole:
+            continue
         title = OPERATIONS[target.operation].title if target.operation in OPERATIONS else target.operation
         shown, before = "" if title == before else title, title
-        lines.append(f"| {shown} | {target.claim} | {_measured(target, target.measure(cells))} |")
+        lines.append(f"| {shown} | {target.claim} | {_measured(target, seen)} |")
     return "\n".join(lines) + f"\n\n{_score(cells)}\n"
 
 

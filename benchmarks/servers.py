@@ -73,8 +73,8 @@ def _wait(running: subprocess.Popen[bytes], signer: Signer, log: Path) -> None:
     raise NotInstallable(f"it does not start: {log.read_text(errors='replace')[-500:]}")
 
 
-def _signer() -> Signer:
-    return Signer(free_port(), secrets.token_hex(10).upper(), secrets.token_hex(20))
+def _signer(port: int = 0) -> Signer:
+    return Signer(port or free_port(), secrets.token_hex(10).upper(), secrets.token_hex(20))
 
 
 @contextmanager
@@ -130,11 +130,12 @@ def _weed() -> Tool:
 
 
 def _low_port() -> int:
-    """A free port whose number plus 10,000 is a port, too: there SeaweedFS speaks gRPC."""
+    """A free port whose number plus 10,000 is a free port, too: there SeaweedFS speaks gRPC."""
     while True:
-        port = random.randrange(12_000, 30_000)
-        with socket.socket() as probe, suppress(OSError):
+        port = random.randrange(12_000, 22_000)
+        with socket.socket() as probe, socket.socket() as other, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            other.bind(("127.0.0.1", port + 10_000))
             return port
 
 
@@ -143,7 +144,7 @@ def seaweedfs(sync: bool) -> Callable[[Path], AbstractContextManager[Running]]:
 
     @contextmanager
     def start(folder: Path) -> Iterator[Running]:
-        tool, signer = _weed(), _signer()
+        tool, signer = _weed(), _signer(_low_port())
         (folder / "data").mkdir()
         identity = {"name": "bench", "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
         pair = {"accessKey": signer.access_key, "secretKey": signer.secret_key}

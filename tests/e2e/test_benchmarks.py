@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import chart, report
+from benchmarks import chart, profile, report
 from benchmarks.findings import Findings
 from benchmarks.load import MIB
 from benchmarks.operations import OPERATIONS, Scale, Site
@@ -100,6 +100,12 @@ def test_a_targets_verdict_is_the_median_of_the_rounds() -> None:
     slower = [_cell("gateway", [0.09]), _cell("rclone", [0.08])]
     assert "**missed by 6%**" in report.targets(Findings(cells=slower))
     assert "**missed by 12%**" in report.targets(Findings(cells=slower))
+
+
+def test_a_profile_is_told_by_module_and_by_function() -> None:
+    text = profile.tell("main (gateway/app.py);read (gateway/content.py) 3\nmain (gateway/app.py) 1\n")
+    assert "| `gateway/content.py` | 75.0% | 75.0% |" in text
+    assert "| `main (gateway/app.py)` | 25.0% | 100.0% |" in text
 
 
 def _cell(server: str, cpus: Sequence[float]) -> Cell:
