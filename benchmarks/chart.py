@@ -8,8 +8,7 @@ from html import escape
 from pathlib import Path
 
 from benchmarks.operations import OPERATIONS
-from benchmarks.report import number
-from benchmarks.results import Cell
+from benchmarks.results import Cell, number
 from benchmarks.site import Scale
 
 LABELS, WIDTH, FULL = 150, 760, 430
@@ -49,7 +48,7 @@ def rates(cells: Sequence[Cell]) -> str:
 
     def bar(cell: Cell) -> Bar:
         unit = "MiB/s" if OPERATIONS[cell.operation].bytes(Scale()) else "/s"
-        return _bar(cell, cell.rates, f"{cell.rate:,.0f} {unit}")
+        return _bar(cell, cell.rates, f"{number(cell.rate)} {unit}")
 
     return _picture(
         "Rates (more is better); gateway is one worker, gateway-2 two", _groups(cells, bar, connections=True)

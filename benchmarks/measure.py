@@ -106,4 +106,7 @@ def _run(operation: Operation, name: str, site: Site, connections: int, found: F
         return operation.run(site, connections)
     except Unfit as reason:
         found.note(f"{operation.title}: {site.name}: {reason}")
-    return None
+        return None
+    finally:
+        for note in site.notes:
+            found.note(note)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.findings import Findings
 from benchmarks.operations import OPERATIONS
-from benchmarks.results import OURS, Cell
+from benchmarks.results import OURS, Cell, number
 from benchmarks.servers import kind_of
 from benchmarks.site import Scale
 from benchmarks.targets import RIVALS, TARGETS, Cells, Target, Value
@@ -65,7 +65,7 @@ def figures(found: Findings) -> str:
             "Processor time of all of a server's processes, in ms for an operation:\n",
             table(found.cells, lambda cell: number(cell.cpu_ms), best_of_rivals),
             "Requests a second, or MiB a second where large objects are moved:\n",
-            table(found.cells, lambda cell: f"{cell.rate:,.0f}"),
+            table(found.cells, lambda cell: number(cell.rate)),
             "Memory (RSS of all processes, MiB): just started, and the highest while it takes and gives 1 GiB:\n",
             memory(found),
             "<details><summary>Every figure</summary>\n",
@@ -97,12 +97,12 @@ def brief(cell: Cell) -> str:
     """Processor time and rate."""
     unit = "MiB/s" if OPERATIONS[cell.operation].bytes(Scale()) else "/s"
     refused = f", {cell.refused} refused" if cell.refused else ""
-    return f"{number(cell.cpu_ms)} ms, {cell.rate:,.0f} {unit}{refused}"
+    return f"{number(cell.cpu_ms)} ms, {number(cell.rate)} {unit}{refused}"
 
 
 def best_of_rivals(row: dict[str, Cell]) -> str:
     rivals = [row[name].cpu_ms for name in RIVALS if name in row and row[name].cpu_ms]
-    return f"{row[OURS].cpu_ms / min(rivals):.2f}" if OURS in row and rivals else ""
+    return number(row[OURS].cpu_ms / min(rivals)) if OURS in row and rivals else ""
 
 
 def memory(found: Findings) -> str:
@@ -124,7 +124,7 @@ def everything(cells: Sequence[Cell]) -> str:
         span = f"{number(cell.cpu_ms)} ({number(min(cell.cpus))} to {number(max(cell.cpus))})"
         refused = f", {cell.refused} refused" if cell.refused else ""
         lines.append(
-            f"| {cell.operation} | {cell.connections} | {cell.server} | {cell.rate:,.0f} {unit}{refused} "
+            f"| {cell.operation} | {cell.connections} | {cell.server} | {number(cell.rate)} {unit}{refused} "
             f"| {number(cell.p50_ms)} | {number(cell.p99_ms)} | {span} | {cell.peak_mib:,.0f} "
             f"| {cell.written_mib * 1024:,.0f} |"
         )
@@ -140,13 +140,6 @@ def machine(found: Findings) -> str:
     if found.notes:
         lines += ["", "Not measured, or with less:", "", *(f"- {note}" for note in found.notes)]
     return "\n".join(lines) + "\n"
-
-
-def number(value: float) -> str:
-    """Three digits, or all before the point."""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
 PARTS = {"targets": targets, "figures": figures, "machine": machine}

@@ -86,3 +86,10 @@ def line(cell: Cell) -> str:
         f"  cpu {cell.cpu_ms:9.3f} ms ({min(cell.cpus):.3f} to {max(cell.cpus):.3f})"
         f"  p50 {cell.p50_ms:8.2f}  p99 {cell.p99_ms:8.2f}  {cell.peak_mib:6.0f} MiB{refused}"
     )
+
+
+def number(value: float) -> str:
+    """Three digits, or all before the point."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"

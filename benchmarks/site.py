@@ -61,6 +61,8 @@ class Site:
     """Where a server that takes no PUT has its files."""
     catalog: Path | None = None
     """The gateway's."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader of the figures must know."""
     idle_mib: float = 0.0
     """Memory before the first request of an operation."""
     _serial: int = 0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.results import Cell
+from benchmarks.results import Cell, number
 
 ONE, TWO = "gateway", "gateway-2"
 SYNCING = "seaweedfs-fsync"
@@ -96,7 +96,7 @@ def beside(operation: str, connections: int, rival: str, limit: float, claim: st
         ours, theirs = cells.get(operation, connections, ONE), cells.get(operation, connections, rival)
         if ours is None or theirs is None:
             return None
-        return _times(ours.cpus, theirs.cpus, f"{rival}: {theirs.cpu_ms:.3g} ms")
+        return _times(ours.cpus, theirs.cpus, f"{rival}: {number(theirs.cpu_ms)} ms")
 
     return Target(operation, claim or f"CPU at most {limit:g} × {rival}'s", limit, read, " ×")
 
@@ -108,7 +108,7 @@ def beside_best(operation: str, connections: int, limit: float, claim: str, but:
         ours, theirs = cells.get(operation, connections, ONE), cells.best(operation, connections, but)
         if ours is None or theirs is None:
             return None
-        return _times(ours.cpus, theirs.cpus, f"{theirs.server}: {theirs.cpu_ms:.3g} ms")
+        return _times(ours.cpus, theirs.cpus, f"{theirs.server}: {number(theirs.cpu_ms)} ms")
 
     return Target(operation, claim, limit, read, " ×")
 
@@ -134,7 +134,7 @@ def alike(operation: str, other: str, limit: float, claim: str) -> Target:
         ours, base = cells.get(operation, 1, ONE), cells.get(other, 1, ONE)
         if ours is None or base is None:
             return None
-        return _times(ours.cpus, base.cpus, f"{ours.cpu_ms:.3g} ms, the smaller: {base.cpu_ms:.3g} ms")
+        return _times(ours.cpus, base.cpus, f"{number(ours.cpu_ms)} ms, the smaller: {number(base.cpu_ms)} ms")
 
     return Target(operation, claim, limit, read, " ×")
 
@@ -158,7 +158,7 @@ def idle(limit: float) -> Target:
 def growth(operation: str, limit: float) -> Target:
     def read(cells: Cells) -> tuple[Value, str] | None:
         cell = cells.get(operation, 1, ONE)
-        return None if cell is None else (Value.of([cell.peak_mib - cell.idle_mib]), f"to {cell.peak_mib:.0f} MiB")
+        return None if cell is None else (Value.of([cell.peak_mib - cell.idle_mib]), f"to {number(cell.peak_mib)} MiB")
 
     return Target(operation, f"memory grows by at most {limit:g} MiB", limit, read, " MiB")
 
