@@ -39,7 +39,8 @@ from gateway.ahead import ReadAhead
 from gateway.bodies import Checks, Source, signed, verify
 from gateway.buffers import Buffers
 from gateway.catalog import blobs
-from gateway.catalog.base import Catalog, Prelude, T, Verb
+from gateway.catalog.base import Catalog, P, Prelude, T, Verb
+from gateway.catalog.blobs import Claim
 from gateway.cutter import Cutter, WholeBlock
 from gateway.encryption import CustomerKey
 from gateway.encryption_keys import Domain, EncryptionKeys
@@ -76,7 +77,7 @@ class Stored:
     epoch: int
     small: bytes | None = field(default=None, repr=False)
     """The content itself where it was small, so that it can be stored again."""
-    prelude: Prelude | None = field(default=None, repr=False)
+    keep: Prelude | None = field(default=None, repr=False)
     """What has yet to be done, in the catalog's group of writes, to make a small content durable."""
     domain: Domain | None = None
     """Where it is encrypted."""
@@ -84,6 +85,10 @@ class Stored:
     @property
     def content(self) -> Content:
         return Content(self.store.info.id, self.scope, self.size)
+
+    def claim(self, generation: int) -> Claim:
+        """What a write that names it relies on."""
+        return Claim(generation, self.epoch, self.keep)
 
     @property
     def etag(self) -> str:
@@ -141,7 +146,11 @@ class ContentStore:
         if domain is not None:
             blocks = [block._replace(seal=Seal(digest, None, None, 0)) for block in blocks]
         stored = Stored(store, scope, len(body), blocks, md5, checksum, 0, body, domain=domain)
-        if body:
+        grouped = store.grouped
+        if body and domain is None and grouped is not None and len(body) <= grouped.group_limit:
+            # Whether the store has it already, the transaction sees that names it.
+            stored.keep = Prelude(grouped.put_group, (BlobName(scope, digest), body))
+        elif body:
             await self._keep_small(stored)
         return stored
 
@@ -153,14 +162,14 @@ class ContentStore:
         store, scope, digest = stored.store, stored.scope, stored.blocks[0].digest
         seen = await self._settled(store, scope, digest)
         stored.epoch = seen.epoch
-        stored.prelude = None
+        stored.keep = None
         if seen.state == blobs.LIVE:
             return
         assert stored.small is not None
         name = BlobName(scope, digest)
         grouped = store.grouped
         if seen.state is None and grouped is not None and stored.size <= grouped.group_limit:
-            stored.prelude = Prelude(grouped.put_group, (name, stored.small))
+            stored.keep = Prelude(grouped.put_group, (name, stored.small))
             return
         if seen.state == blobs.DAMAGED:
             await store.use().delete(name)
@@ -173,7 +182,7 @@ class ContentStore:
         assert block.seal is not None and stored.small is not None
         seen = await self._catalog.read(blobs.standing_of_plain, store.info.id, scope, block.seal.plain)
         stored.epoch = seen.epoch
-        stored.prelude = None
+        stored.keep = None
         if seen.state == blobs.LIVE:
             stored.blocks = [block._replace(digest=seen.digest, seal=Seal(block.seal.plain, None, None, 0))]
             return
@@ -184,7 +193,7 @@ class ContentStore:
         stored.blocks = [block._replace(digest=name.digest, seal=seal)]
         grouped = store.grouped
         if grouped is not None and len(content) <= grouped.group_limit:
-            stored.prelude = Prelude(grouped.put_group, (name, content))
+            stored.keep = Prelude(grouped.put_group, (name, content))
         else:
             await store.use().put(name, content)
 
@@ -250,12 +259,10 @@ class ContentStore:
             now = time.time_ns() // 1_000_000
             await self._catalog.write(blobs.abandon, store.info.id, scope, [block.digest for block in blocks], now)
 
-    async def name(self, stored: Stored, verb: Verb[..., T], *args: Any) -> T:
-        """Run the program that names a stored content; bytes that are not durable yet are made so first."""
-        if stored.prelude is None:
-            return await self._catalog.write(verb, *args)
+    async def name(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the program that names stored contents; bytes that are not durable yet are made so along with it."""
         try:
-            return await self._catalog.write_after(stored.prelude, verb, *args)
+            return await self._catalog.write(verb, *args, **kwargs)
         except StoreError as error:
             raise told(error) from error
 

@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from backends.base import StoreError, StoreFull
 from gateway.catalog import files as verbs
 from gateway.catalog import listing
-from gateway.catalog.base import Catalog, Prelude
-from gateway.catalog.blobs import Claim, ClaimLost
+from gateway.catalog.base import Catalog
+from gateway.catalog.blobs import ClaimLost
 from gateway.catalog.listing import Page
 from gateway.catalog.rows import FILE, file_info
 from gateway.conditions import ReadConditions, WriteConditions
-from gateway.content import ContentStore, Stored
+from gateway.content import ContentStore
 from gateway.copies import Copies
 from gateway.encryption import SSE_C, Encryption, Wanted, check_reader
 from gateway.errors import (
-    ContentUnavailable,
     MountsChanged,
     ObjectNotFound,
     ObjectReplaced,
@@ -166,7 +164,6 @@ class Files:
     async def put_all(self, staged: Sequence[Staged]) -> list[ObjectInfo]:
         """Name several bodies, all or none; what was stored is left to the collector where that fails."""
         try:
-            await self._make_durable([each.stored for each in staged])
             return await self._name_all(list(staged))
         except StorageFull:
             raise
@@ -183,10 +180,10 @@ class Files:
         for _ in range(ATTEMPTS):
             try:
                 files = [
-                    verbs.ToName(each.new, each.stored.blocks, Claim(each.snapshot.generation, each.stored.epoch))
+                    verbs.ToName(each.new, each.stored.blocks, each.stored.claim(each.snapshot.generation))
                     for each in staged
                 ]
-                return await self._catalog.write(verbs.put_all, files)
+                return await self._content.name(verbs.put_all, files)
             except MountsChanged:
                 for index, each in enumerate(staged):
                     snapshot, bucket = await still_there(self._names, each.new, each.stored.store)
@@ -194,24 +191,7 @@ class Files:
             except ClaimLost:
                 for each in staged:
                     await self._content.reclaim(each.stored)
-                await self._make_durable([each.stored for each in staged])
         raise Overloaded("the configuration keeps changing")
-
-    async def _make_durable(self, stored: Sequence[Stored]) -> None:
-        """Do what the catalog's writer would do before it names each of them, each kind at once."""
-        waiting: dict[object, list[Prelude]] = {}
-        for each in stored:
-            if each.prelude is not None:
-                waiting.setdefault(each.prelude.act, []).append(each.prelude)
-        try:
-            for preludes in waiting.values():
-                await self._content.run(preludes[0].act, [prelude.item for prelude in preludes])
-        except StoreFull as error:
-            raise StorageFull(str(error)) from error
-        except StoreError as error:
-            raise ContentUnavailable(str(error)) from error
-        for each in stored:
-            each.prelude = None
 
 
 def kept(encryption: Encryption | None) -> Wanted | None:

@@ -15,7 +15,7 @@ from gateway.bodies import Checks, Source
 from gateway.catalog import blobs, listing, tenants, versions
 from gateway.catalog import objects as verbs
 from gateway.catalog.base import Catalog
-from gateway.catalog.blobs import Claim, ClaimLost
+from gateway.catalog.blobs import ClaimLost
 from gateway.catalog.listing import Page
 from gateway.catalog.objects import NewObject, Removal, Removed
 from gateway.conditions import (
@@ -294,8 +294,8 @@ class Objects:
         try:
             for _ in range(ATTEMPTS):
                 try:
-                    claim = Claim(snapshot.generation, stored.epoch)
-                    return await self._content.name(stored, verbs.put_object, new, stored.blocks, claim)
+                    claim = stored.claim(snapshot.generation)
+                    return await self._content.name(verbs.put_object, new, stored.blocks, claim)
                 except MountsChanged:
                     snapshot, bucket = await still_there(self._names, new, stored.store)
                     new = replace(new, bucket=bucket)

@@ -17,7 +17,7 @@ from gateway.bodies import Checks, Source, default_checksum
 from gateway.catalog import listing, tenants
 from gateway.catalog import uploads as verbs
 from gateway.catalog.base import Catalog
-from gateway.catalog.blobs import Claim, ClaimLost
+from gateway.catalog.blobs import ClaimLost
 from gateway.catalog.listing import Page
 from gateway.catalog.objects import NewObject
 from gateway.catalog.uploads import Completed
@@ -194,10 +194,8 @@ class Uploads:
                 now = now_ms()
                 part = Part(number, stored.content, stored.etag, now, checksum)
                 try:
-                    claim = Claim(snapshot.generation, stored.epoch)
-                    return await self._content.name(
-                        stored, verbs.put_part, bucket, upload.id, part, stored.blocks, claim, now
-                    )
+                    claim = stored.claim(snapshot.generation)
+                    return await self._content.name(verbs.put_part, bucket, upload.id, part, stored.blocks, claim, now)
                 except MountsChanged:
                     snapshot, _ = await self._place(bucket, upload)
                     bucket = await same_bucket(self._names, bucket)

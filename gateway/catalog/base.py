@@ -31,7 +31,7 @@ class Many(NamedTuple):
     parameters: list[Row]
 
 
-Step: TypeAlias = "tuple[str, Row] | Many"
+Step: TypeAlias = "tuple[str, Row] | Many | Prelude"
 Program: TypeAlias = Generator[Step, list[Row], T]
 Verb: TypeAlias = Callable[P, Program[T]]
 
@@ -50,10 +50,10 @@ def is_brief(verb: object) -> bool:
 
 
 class Prelude(NamedTuple):
-    """Something that must be durable before a write commits, done together with its like.
+    """A step of a write: something that must be durable before it commits, done together with its like.
 
     ``act`` takes the items of all preludes of a group that share it; it blocks, and what it raises fails each of
-    their writes.
+    their writes. It is done once the programs have run, while nobody else writes, and may be done again.
     """
 
     act: Callable[[list[Any]], None]
@@ -90,14 +90,11 @@ class Catalog(Protocol):
         """Run a longer reading program on one snapshot, away from the event loop. Never waits for writers."""
 
     async def write(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a program in a transaction; what it raises undoes it and is raised here.
+        """Run a program in a transaction; what it or a prelude of it raises undoes it and is raised here.
 
         Returns after the commit is durable. Raises StorageFull when there is no room. Cancellation leaves the
         program done or undone, never half.
         """
-
-    async def write_after(self, prelude: Prelude, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As ``write``, once the prelude is done. What the prelude raises is raised here, and nothing is written."""
 
     def exclusive(self, name: str) -> AbstractAsyncContextManager[None]:
         """Hold a named right that no other process holds meanwhile; raises Busy at once when it is taken."""

@@ -7,7 +7,8 @@ transaction that saw no reference, deletes the bytes, and only then drops the ro
 - row live: the bytes are there and stay, because the claim's own name now refers to them;
 - row dying: the bytes are about to go, store them again later;
 - no row: the bytes were stored by this put, unless a collector ran in between. Each marking raises the store's
-  epoch, so an unchanged epoch proves that none did.
+  epoch, so an unchanged epoch proves that none did. Or they are yet to be stored, as a prelude: then no collector
+  can run in between, for nobody else writes until the commit.
 
 An encrypted blob is named by the digest of what the store holds, as all are, so all of that is true of it too. Which
 plaintext it holds is a column (``plain``), unique among the blobs of a scope that are not dying: a put looks its blocks
@@ -21,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from gateway.catalog.base import Many, Program, Row
+from gateway.catalog.base import Many, Prelude, Program, Row
 from gateway.errors import GatewayError, MountsChanged
 from gateway.types import Block, Content, Seal
 
@@ -52,6 +53,8 @@ class Claim(NamedTuple):
 
     generation: int
     epoch: int
+    keep: Prelude | None = None
+    """What makes the one block of a small content durable, where that has not been done."""
 
 
 class ClaimLost(GatewayError):
@@ -108,6 +111,29 @@ def states(store_id: int, scope: str, digests: Sequence[str]) -> Program[dict[st
     return found
 
 
+STANDING = (
+    "value, (SELECT gc_epoch FROM stores WHERE id = ?1),"
+    " (SELECT state FROM blobs WHERE store_id = ?1 AND scope = ?2 AND digest = ?3)"
+)
+"""What ``claim_one`` has to know of a blob, beside ``meta``'s generation: store, scope and digest are parameters."""
+
+
+def claim_one(content: Content, block: Block, standing: Row, seen: Claim) -> Program[None]:
+    """``claim`` of a content that is one block, as it stands in this transaction."""
+    generation, epoch, state = standing
+    keep = seen.keep
+    _check(generation, epoch, state is None and keep is None, state == DYING, seen)
+    if keep is not None and state is None:
+        yield keep
+    elif keep is not None and state == DAMAGED:
+        raise ClaimLost  # to be mended: more than a prelude does
+    if state is None:
+        yield (
+            "INSERT INTO blobs (store_id, scope, digest, size, crc, state) VALUES (?, ?, ?, ?, ?, 0)",
+            (content.store_id, content.scope, bytes.fromhex(block.digest), block.size, block.crc),
+        )
+
+
 def claim(content: Content, blocks: Sequence[Block], seen: Claim) -> Program[Sequence[Block]]:
     """Make sure that the blocks of a new content are the catalog's from here on; the blocks to name.
 
@@ -115,22 +141,10 @@ def claim(content: Content, blocks: Sequence[Block], seen: Claim) -> Program[Seq
     """
     if blocks and blocks[0].seal is not None:
         return (yield from _claim_sealed(content, blocks, seen))
-    if len(blocks) == 1:  # the hot path: one look answers all three questions
-        block = blocks[0]
-        digest = bytes.fromhex(block.digest)
-        rows = yield (
-            "SELECT value, (SELECT gc_epoch FROM stores WHERE id = ?1),"
-            " (SELECT state FROM blobs WHERE store_id = ?1 AND scope = ?2 AND digest = ?3)"
-            " FROM meta WHERE name = 'generation'",
-            (content.store_id, content.scope, digest),
-        )
-        now, current, state = rows[0]
-        _check(now, current, state is None or state == DYING, state == DYING, seen)
-        if state is None:
-            yield (
-                "INSERT INTO blobs (store_id, scope, digest, size, crc, state) VALUES (?, ?, ?, ?, ?, 0)",
-                (content.store_id, content.scope, digest, block.size, block.crc),
-            )
+    if len(blocks) == 1:
+        digest = bytes.fromhex(blocks[0].digest)
+        rows = yield f"SELECT {STANDING} FROM meta WHERE name = 'generation'", (content.store_id, content.scope, digest)
+        yield from claim_one(content, blocks[0], rows[0], seen)
         return blocks
     rows = yield (
         "SELECT value, (SELECT gc_epoch FROM stores WHERE id = ?) FROM meta WHERE name = 'generation'",
@@ -157,7 +171,9 @@ def _claim_sealed(content: Content, blocks: Sequence[Block], seen: Claim) -> Pro
     generation, epoch = rows[0]
     by_plain = {block.seal.plain: block for block in blocks if block.seal is not None}
     known = yield from _sealed(content.store_id, content.scope, list(by_plain))
-    _check(generation, epoch, any(plain not in known for plain in by_plain), False, seen)
+    _check(generation, epoch, seen.keep is None and any(plain not in known for plain in by_plain), False, seen)
+    if seen.keep is not None:
+        yield seen.keep
     named: dict[str, str] = {}
     for plain, block in by_plain.items():
         digest, state = known.get(plain, (b"", None))

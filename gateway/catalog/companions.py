@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.catalog.base import Catalog, P, Prelude, Program, T, Verb
+from gateway.catalog.base import Catalog, P, Program, T, Verb
 
 
 @dataclass(slots=True)
@@ -56,13 +56,6 @@ class Accompanied:
             return await self._inner.write(verb, *args, **kwargs)
         with _leaving(companion):
             return await self._inner.write(_together, companion, lambda: verb(*args, **kwargs))
-
-    async def write_after(self, prelude: Prelude, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        companion = _waiting.get()
-        if companion is None or companion.gone:
-            return await self._inner.write_after(prelude, verb, *args, **kwargs)
-        with _leaving(companion):
-            return await self._inner.write_after(prelude, _together, companion, lambda: verb(*args, **kwargs))
 
 
 @contextmanager

@@ -36,13 +36,13 @@ def relocate(
     replaced: bool,
     stored: Content,
     blocks: Sequence[Block],
-    epoch: int,
+    seen: Claim,
 ) -> Program[Done]:
     """Let a version name the copy of its content in another store, and let the former go.
 
     Raises MountsChanged and ClaimLost as ``claim`` does, Conflict as ``relabel``.
     """
-    blocks = yield from claim(stored, blocks, Claim(mandate.generation, epoch))
+    blocks = yield from claim(stored, blocks, seen)
     due = yield from _look_again(mandate, info, target, replaced)
     old = info.content
     layout = None

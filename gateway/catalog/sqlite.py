@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.catalog.base import Busy, P, Prelude, Program, Verb
+from gateway.catalog.base import Busy, P, Program, Verb
 from gateway.catalog.migrate import migrate
 from gateway.catalog.writer import Writer, run
 
@@ -110,10 +110,7 @@ class SqliteCatalog:
     # -- writing
 
     async def write(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._writing.submit(None, verb, lambda: verb(*args, **kwargs))
-
-    async def write_after(self, prelude: Prelude, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._writing.submit(prelude, verb, lambda: verb(*args, **kwargs))
+        return await self._writing.submit(verb, lambda: verb(*args, **kwargs))
 
     # -- exclusion
 

@@ -3,10 +3,10 @@
 A group of programs is one transaction and one sync. Two threads share its work, one after the other. The event loop
 runs the programs that say they are ``brief``: a few point statements each, which cost less there than the interpreter's
 lock would, were it handed to and fro with each statement. The writer's thread does all that waits: other processes'
-turn, preludes, longer programs, the commit.
+turn, longer programs, preludes, the commit.
 
 One refusal undoes only itself: most refuse before they change anything; where one did change something, or a prelude
-failed after its program had run, the group is run again with a savepoint for each.
+failed, the group is run again with a savepoint for each.
 """
 
 from __future__ import annotations
@@ -40,14 +40,18 @@ PATIENCE = 30.0
 class _Job:
     make: Callable[[], Program[Any]]
     brief: bool
-    prelude: Prelude | None
     future: asyncio.Future[Any]
+    preludes: list[Prelude] = field(default_factory=list)
+    """What it asked for."""
     result: Any = None
     error: BaseException | None = None
-    prepared: bool = False
-    """Whether its prelude is done."""
     lost: bool = False
-    """Whether its prelude failed."""
+    """Whether a prelude of it failed."""
+
+    def renew(self) -> None:
+        """As if it had not run."""
+        self.result = self.error = None
+        self.preludes.clear()
 
 
 @dataclass(slots=True, eq=False)
@@ -84,9 +88,7 @@ class Writer:
 
     # -- on the event loop
 
-    def submit(
-        self, prelude: Prelude | None, verb: Callable[..., Program[T]], make: Callable[[], Program[T]]
-    ) -> asyncio.Future[T]:
+    def submit(self, verb: Callable[..., Program[T]], make: Callable[[], Program[T]]) -> asyncio.Future[T]:
         """Have a program run in the next group. ``verb`` is what it is of."""
         if self._closed:
             raise ContentUnavailable("the catalog is closed")
@@ -94,7 +96,7 @@ class Writer:
         if loop is not self._loop:
             self._adopt(loop)
         future: asyncio.Future[T] = loop.create_future()
-        self._waiting.append(_Job(make, is_brief(verb), prelude, future))
+        self._waiting.append(_Job(make, is_brief(verb), future))
         if not self._busy and len(self._waiting) == 1:
             loop.call_soon(self._next)
         return future
@@ -142,7 +144,7 @@ class Writer:
         fcntl.flock(self.turn, fcntl.LOCK_UN)
         group.begun, group.spoiled, group.ran, group.under_way = False, False, 0, None
         for job in group.jobs:
-            job.error = job.result = None
+            job.renew()
 
     def _settle(self, group: _Group) -> None:
         for job in group.jobs:
@@ -182,14 +184,16 @@ class Writer:
     def _finish(self, group: _Group) -> None:
         """Do what is left of a group, and commit it."""
         try:
-            _prepare(group)
-            if not group.begun and any(job.error is None for job in group.jobs):
+            if not group.begun:
                 fcntl.flock(self.turn, fcntl.LOCK_EX)
                 group.begun = True
                 self._begin()
-            if group.begun:
-                self._run_rest(group)
-                self.conn.execute("COMMIT")
+            for job in group.jobs[group.ran :]:
+                if not group.spoiled:
+                    _run(self.conn, job, group)
+            while group.spoiled or not _prepare(group):
+                self._run_again(group)
+            self.conn.execute("COMMIT")
         except BaseException as error:  # a lost commit is every member's loss, whatever the cause
             with contextlib.suppress(sqlite3.Error):
                 if self.conn.in_transaction:
@@ -211,22 +215,15 @@ class Writer:
                     raise
                 time.sleep(0.01)
 
-    def _run_rest(self, group: _Group) -> None:
-        for job in group.jobs[group.ran :]:
-            if group.spoiled:
-                break
-            if job.error is None:
-                _run(self.conn, job, group)
-        if group.spoiled:
-            self.conn.execute("ROLLBACK")
-            for job in group.jobs:  # what was refused may have been so because of what is undone now
-                if not job.lost:
-                    job.result = job.error = None
-            _prepare(group)
-            self._begin()
-            for job in group.jobs:
-                if not job.lost:
-                    _run_apart(self.conn, job)
+    def _run_again(self, group: _Group) -> None:
+        """Run all programs anew that may succeed, each in a savepoint: some were refused because of what must go."""
+        self.conn.execute("ROLLBACK")
+        self._begin()
+        group.spoiled = False
+        for job in group.jobs:
+            if not job.lost:
+                job.renew()
+                _run_apart(self.conn, job)
 
 
 class _TooLong(Exception):
@@ -236,8 +233,17 @@ class _TooLong(Exception):
         self.step = step
 
 
-def run(conn: sqlite3.Connection, program: Program[T], step: Step | None = None, most: int | None = None) -> T:
-    """Run a program to its end, from ``step`` on where it has begun. ``most`` is how many rows a step may write."""
+def run(
+    conn: sqlite3.Connection,
+    program: Program[T],
+    preludes: list[Prelude] | None = None,
+    step: Step | None = None,
+    most: int | None = None,
+) -> T:
+    """Run a program to its end, from ``step`` on where it has begun, noting the preludes that it asks for.
+
+    ``most`` is how many rows a step may write.
+    """
     execute = conn.execute
     try:
         if step is None:
@@ -247,6 +253,10 @@ def run(conn: sqlite3.Connection, program: Program[T], step: Step | None = None,
                 if most is not None and len(step.parameters) > most:
                     raise _TooLong(step)
                 conn.executemany(step.sql, step.parameters)
+                step = program.send([])
+            elif type(step) is Prelude:
+                assert preludes is not None, "only a write has preludes"
+                preludes.append(step)
                 step = program.send([])
             else:
                 step = program.send(execute(*step).fetchall())
@@ -262,7 +272,7 @@ def _run(conn: sqlite3.Connection, job: _Job, group: _Group, most: int | None = 
     else:
         program, step, before = job.make(), None, conn.total_changes
     try:
-        job.result = run(conn, program, step, most)
+        job.result = run(conn, program, job.preludes, step, most)
     except _TooLong as long:
         group.under_way = program, long.step, before
         return
@@ -278,7 +288,7 @@ def _run_apart(conn: sqlite3.Connection, job: _Job) -> None:
     """Run one program of a group in a savepoint; its failure undoes it alone."""
     conn.execute("SAVEPOINT job")
     try:
-        job.result = run(conn, job.make())
+        job.result = run(conn, job.make(), job.preludes)
     except Exception as error:
         if not conn.in_transaction:
             raise
@@ -287,23 +297,21 @@ def _run_apart(conn: sqlite3.Connection, job: _Job) -> None:
     conn.execute("RELEASE job")
 
 
-def _prepare(group: _Group) -> None:
-    """Do the preludes that are not done of all that may go on, each kind at once."""
-    acts: dict[Callable[[list[Any]], None], list[_Job]] = {}
+def _prepare(group: _Group) -> bool:
+    """Do the preludes of all that succeeded, each kind at once; False where one failed, whose changes must go."""
+    acts: dict[Callable[[list[Any]], None], list[tuple[_Job, Any]]] = {}
     for job in group.jobs:
-        if job.prelude is not None and not job.prepared and job.error is None:
-            acts.setdefault(job.prelude.act, []).append(job)
-    for act, jobs in acts.items():
+        if job.error is None:
+            for act, item in job.preludes:
+                acts.setdefault(act, []).append((job, item))
+    for act, wanted in acts.items():
         try:
-            act([job.prelude.item for job in jobs if job.prelude is not None])
+            act([item for _, item in wanted])
         except Exception as error:
-            for job in jobs:
+            for job, _ in wanted:
                 job.error, job.lost = error, True
-            # Those that have run are in the transaction, and must not stay there.
-            group.spoiled = group.spoiled or any(job in jobs for job in group.jobs[: group.ran])
-        else:
-            for job in jobs:
-                job.prepared = True
+            return False
+    return True
 
 
 def translate(error: BaseException) -> BaseException:

@@ -111,9 +111,10 @@ class Mover:
             snapshot = await self._names.current()
             if snapshot.writable(mandate.bucket, move.info.key, move.target).info.id != stored.store.info.id:
                 raise Conflict("the storage class lies elsewhere now")
-            arguments = (mandate, move.info, move.target, move.replaced, stored.content, stored.blocks, stored.epoch)
+            claim = stored.claim(mandate.generation)
+            arguments = (mandate, move.info, move.target, move.replaced, stored.content, stored.blocks, claim)
             try:
-                return await self._content.name(stored, placement.relocate, *arguments)
+                return await self._content.name(placement.relocate, *arguments)
             except MountsChanged:
                 continue
             except ClaimLost:

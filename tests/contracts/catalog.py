@@ -231,7 +231,7 @@ class CatalogContract:
             assert [isinstance(result, UploadNotFound) for result in results].count(True) == 1
             await catalog.write(uploads.forget_completed, 10**15)
 
-    async def test_preludes_run_once_for_a_group_and_before_it(self, world: World) -> None:
+    async def test_preludes_are_done_once_for_a_group_and_before_it_commits(self, world: World) -> None:
         catalog, done = world.catalog, list[list[int]]()
 
         def act(items: list[int]) -> None:
@@ -239,13 +239,48 @@ class CatalogContract:
             if 13 in items:
                 raise OSError("unlucky")
 
-        def check(item: int) -> Program[bool]:
-            yield "SELECT 1", ()
-            return any(item in items for items in done)
+        def note(item: int) -> Program[int]:
+            assert not any(item in items for items in done)
+            yield Prelude(act, item)
+            yield "UPDATE meta SET value = value + 1 WHERE name = 'generation'", ()
+            return item
 
-        assert await catalog.write_after(Prelude(act, 1), check, 1)
+        before = await catalog.read(config.generation)
+        assert await catalog.write(note, 1) == 1
         with pytest.raises(OSError, match="unlucky"):
-            await catalog.write_after(Prelude(act, 13), check, 13)
-        results = await asyncio.gather(*(catalog.write_after(Prelude(act, n), check, n) for n in range(20, 60)))
-        assert all(results)
+            await catalog.write(note, 13)
+        assert await catalog.read(config.generation) == before + 1
+        assert await asyncio.gather(*(catalog.write(note, n) for n in range(20, 60))) == [*range(20, 60)]
         assert sorted(item for items in done for item in items) == [1, 13, *range(20, 60)]
+        assert len(done) < 10
+
+    async def test_a_prelude_that_fails_undoes_its_programs_and_no_others(self, world: World) -> None:
+        def act(items: list[int]) -> None:
+            raise OSError("unlucky")
+
+        def bump(unlucky: bool) -> Program[None]:
+            if unlucky:
+                yield Prelude(act, 1)
+            yield "UPDATE meta SET value = value + 1 WHERE name = 'generation'", ()
+
+        before = await world.catalog.read(config.generation)
+        results = await asyncio.gather(
+            *(world.catalog.write(bump, n % 3 == 0) for n in range(12)), return_exceptions=True
+        )
+        assert [isinstance(result, OSError) for result in results] == [n % 3 == 0 for n in range(12)]
+        assert await world.catalog.read(config.generation) == before + 8
+
+    async def test_what_is_refused_because_of_a_lost_write_gets_another_chance(self, world: World) -> None:
+        def act(items: list[int]) -> None:
+            raise OSError("unlucky")
+
+        def take(unlucky: bool) -> Program[bool]:
+            if (yield "SELECT 1 FROM meta WHERE name = 'taken'", ()):
+                raise LookupError("taken")
+            if unlucky:
+                yield Prelude(act, 1)
+            yield "INSERT INTO meta (name, value) VALUES ('taken', 1)", ()
+            return unlucky
+
+        results = await asyncio.gather(*(world.catalog.write(take, n == 0) for n in range(3)), return_exceptions=True)
+        assert isinstance(results[0], OSError) and results[1] is False and isinstance(results[2], LookupError)
