@@ -27,6 +27,8 @@ from benchmarks.ours import gateway
 MODULES, FUNCTIONS = 12, 25
 LEAST = 0.005
 """What takes less than this share is not told."""
+WAITING = ("_worker (concurrent/futures/thread.py", "Writer._work (", "Packs._write_loop (")
+"""Threads that wait for work, which py-spy takes for running where it is not told to look at the lock."""
 _FRAME = re.compile(r"(?P<name>.*) \((?P<file>.*?)(:\d+)?\)")
 
 
@@ -79,7 +81,8 @@ def tell(text: str) -> str:
     stacks = []
     for line in text.splitlines():
         frames, count = line.rsplit(" ", 1)
-        stacks.append(([frame for frame in frames.split(";") if not frame.startswith("process ")], int(count)))
+        if not frames.rpartition(";")[2].startswith(WAITING):
+            stacks.append(([frame for frame in frames.split(";") if not frame.startswith("process ")], int(count)))
     return "\n".join((_table("module", stacks, _module, MODULES), _table("function", stacks, _function, FUNCTIONS)))
 
 

@@ -103,7 +103,8 @@ def test_a_targets_verdict_is_the_median_of_the_rounds() -> None:
 
 
 def test_a_profile_is_told_by_module_and_by_function() -> None:
-    text = profile.tell("main (gateway/app.py);read (gateway/content.py) 3\nmain (gateway/app.py) 1\n")
+    waiting = "_bootstrap (threading.py);_worker (concurrent/futures/thread.py) 9\n"
+    text = profile.tell("main (gateway/app.py);read (gateway/content.py) 3\nmain (gateway/app.py) 1\n" + waiting)
     assert "| `gateway/content.py` | 75.0% | 75.0% |" in text
     assert "| `main (gateway/app.py)` | 25.0% | 100.0% |" in text
 
