@@ -1,7 +1,6 @@
 """The checksums of S3 under one small interface, and how those of parts make that of a whole.
 
-CRCs of a multipart object can be computed from the parts' CRCs and sizes alone. With a CRC read as a polynomial over
-GF(2), appending n bytes multiplies it by x^(8n) modulo the generator; then the CRC of the appended bytes is added.
+CRCs of a multipart object can be computed from the parts' CRCs and sizes alone, by functions that came with the CRCs'.
 """
 
 from __future__ import annotations
@@ -41,8 +40,8 @@ class Algorithm:
     size: int
     new: Callable[[], Hasher]
     multipart_types: tuple[str, ...]
-    polynomial: int | None = None
-    """The generator of a CRC, bits reflected and the leading one left out."""
+    combine: Callable[[int, int, int], int] | None = None
+    """From the CRC of a text, that of another and the other's length to that of both."""
 
     @property
     def header(self) -> str:
@@ -67,9 +66,13 @@ class _Crc:
 
 
 def _crc(
-    name: str, function: Callable[[Buffer, int], int], size: int, types: tuple[str, ...], generator: int
+    name: str,
+    function: Callable[[Buffer, int], int],
+    size: int,
+    types: tuple[str, ...],
+    combine: Callable[[int, int, int], int],
 ) -> Algorithm:
-    return Algorithm(name, size, functools.partial(_Crc, function, size), types, generator)
+    return Algorithm(name, size, functools.partial(_Crc, function, size), types, combine)
 
 
 def _sha1() -> Hasher:
@@ -83,9 +86,9 @@ def _md5() -> Hasher:
 ALGORITHMS: dict[str, Algorithm] = {
     algorithm.name: algorithm
     for algorithm in (
-        _crc("CRC32", zlib.crc32, 4, (COMPOSITE, FULL_OBJECT), 0xEDB88320),
-        _crc("CRC32C", crt.crc32c, 4, (COMPOSITE, FULL_OBJECT), 0x82F63B78),
-        _crc("CRC64NVME", crt.crc64nvme, 8, (FULL_OBJECT,), 0x9A6C9329AC4BC9B5),
+        _crc("CRC32", zlib.crc32, 4, (COMPOSITE, FULL_OBJECT), crt.combine_crc32),
+        _crc("CRC32C", crt.crc32c, 4, (COMPOSITE, FULL_OBJECT), crt.combine_crc32c),
+        _crc("CRC64NVME", crt.crc64nvme, 8, (FULL_OBJECT,), crt.combine_crc64nvme),
         Algorithm("SHA1", 20, _sha1, (COMPOSITE,)),
         Algorithm("SHA256", 32, hashlib.sha256, (COMPOSITE,)),
         Algorithm("SHA512", 64, hashlib.sha512, (COMPOSITE,)),
@@ -138,32 +141,6 @@ def combine(algorithm: str, first: bytes, second: bytes, second_length: int) -> 
     Raises ValueError for algorithms that cannot do this.
     """
     row = ALGORITHMS[algorithm]
-    if row.polynomial is None:
+    if row.combine is None:
         raise ValueError(f"{algorithm} of a whole cannot be had from its parts")
-    shifted = _multiply(int.from_bytes(first), _power(row.polynomial, row.size * 8, second_length), row.polynomial)
-    return (shifted ^ int.from_bytes(second)).to_bytes(row.size)
-
-
-def _multiply(a: int, b: int, polynomial: int) -> int:
-    """a * b modulo the generator, all bit-reflected: the highest bit is the coefficient of x^0."""
-    bit = 1 << (polynomial.bit_length() - 1)
-    product = 0
-    while bit:
-        if a & bit:
-            product ^= b
-        b = (b >> 1) ^ polynomial if b & 1 else b >> 1
-        bit >>= 1
-    return product
-
-
-@functools.lru_cache(maxsize=1024)
-def _power(polynomial: int, width: int, length: int) -> int:
-    """x^(8 * length) modulo the generator. Parts mostly have one size, so the same few are asked for."""
-    power = 1 << (width - 1)
-    square = 1 << (width - 9)
-    while length:
-        if length & 1:
-            power = _multiply(power, square, polynomial)
-        square = _multiply(square, square, polynomial)
-        length >>= 1
-    return power
+    return row.combine(int.from_bytes(first), int.from_bytes(second), second_length).to_bytes(row.size)

@@ -230,10 +230,13 @@ def checksum_members(checksum: Checksum | None, *, with_type: bool = True) -> di
     return members
 
 
+_CHECKSUMS = tuple((f"Checksum{name}", name) for name in checksums.ALGORITHMS)
+
+
 def chosen_checksum(members: Mapping[str, Any], kind: str = "FULL_OBJECT") -> Checksum | None:
     """The checksum that a request's members tell, if any."""
-    for name in checksums.ALGORITHMS:
-        if (value := members.get(f"Checksum{name}")) is not None:
+    for member, name in _CHECKSUMS:
+        if (value := members.get(member)) is not None:
             return Checksum(name, value, kind)
     return None
 

@@ -252,7 +252,8 @@ def _chosen_parts(call: Call, parts: list[dict[str, Any]]) -> list[ChosenPart]:
     for part in parts:
         if part.get("PartNumber") is None or part.get("ETag") is None:
             raise MalformedXML
-        chosen.append(ChosenPart(part["PartNumber"], part["ETag"].strip().strip('"'), chosen_checksum(part)))
+        checksum = chosen_checksum(part) if len(part) > 2 else None
+        chosen.append(ChosenPart(part["PartNumber"], part["ETag"].strip().strip('"'), checksum))
     return chosen
 
 
