@@ -136,12 +136,16 @@ def put_object(new: NewObject, blocks: Sequence[Block], seen: Claim) -> Program[
     return (yield from (naming if new.bucket.quota is None else within_quota(new.bucket, naming)))
 
 
-def name_object(new: NewObject, blocks: Sequence[Block] = ()) -> Program[ObjectInfo]:
-    """The naming half of a put, for content that is claimed already."""
-    return (yield from _name_over(new, blocks, (yield from _present(new.bucket.id, new.key))))
+def name_object(
+    new: NewObject, blocks: Sequence[Block] = (), manifest: Program[int] | None = None
+) -> Program[ObjectInfo]:
+    """The naming half of a put, for content that is claimed already: of ``blocks``, or what ``manifest`` makes."""
+    return (yield from _name_over(new, blocks, (yield from _present(new.bucket.id, new.key)), manifest))
 
 
-def _name_over(new: NewObject, blocks: Sequence[Block], old: Present | None) -> Program[ObjectInfo]:
+def _name_over(
+    new: NewObject, blocks: Sequence[Block], old: Present | None, manifest: Program[int] | None = None
+) -> Program[ObjectInfo]:
     """``name_object``, where the key shows ``old``."""
     if new.conditions:
         check_write(new.conditions, new.bucket.name, new.key, old.facts() if old else None)
@@ -151,6 +155,8 @@ def _name_over(new: NewObject, blocks: Sequence[Block], old: Present | None) -> 
     elif blocks:
         manifest_id = yield from make_manifest(content, blocks, new.layout)
         content = Content(content.store_id, content.scope, content.size, None, manifest_id)
+    elif manifest is not None:
+        content = Content(content.store_id, content.scope, content.size, None, (yield from manifest))
     return (yield from _store(new, content, old))
 
 

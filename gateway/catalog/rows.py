@@ -88,6 +88,16 @@ def part(row: tuple[Any, ...]) -> Part:
     )
 
 
+def is_part(row: tuple[Any, ...], part: Part) -> bool:
+    """Whether a row is that of a part as it was when it was read; many are compared while others wait."""
+    content, checksum = part.content, part.checksum
+    return row == (
+        *(part.number, content.store_id, content.scope, content.size),
+        *(bytes.fromhex(content.digest) if content.digest else None, content.manifest_id, part.etag, part.modified_at),
+        *((checksum.algorithm, checksum.value) if checksum else (None, None)),
+    )
+
+
 def upload(row: tuple[Any, ...]) -> Upload:
     (
         upload_id, bucket_id, key, initiated_at, owner_id, store_id, scope, attributes, algorithm, kind, grants,

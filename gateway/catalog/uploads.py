@@ -152,10 +152,10 @@ def _complete(upload: Upload, new: NewObject, chosen: Sequence[Part]) -> Program
     now = {row[0]: row for row in present}
     for part in chosen:
         row = now.get(part.number)
-        if row is None or rows.part(row) != part:
+        if row is None or not rows.is_part(row, part):
             raise InvalidPart(upload.id, part.number, part.etag)
-    blocks = yield from _blocks_of(chosen)
-    made = yield from name_object(new, blocks)
+    manifest = _manifest_of(upload, new, chosen) if new.content.size else None
+    made = yield from name_object(new, manifest=manifest)
     yield from _drop_parts(present, {part.number for part in chosen}, new.now)
     yield from _remember(upload.id, made, chosen, new.now)
     return made
@@ -185,22 +185,22 @@ def _remember(upload_id: str, made: ObjectInfo, chosen: Sequence[Part], now: int
     )
 
 
-def _blocks_of(parts: Sequence[Part]) -> Program[list[Block]]:
-    """The parts' blocks, with offsets in the whole."""
-    blocks: list[Block] = []
-    offset = 0
-    for part in parts:
-        if part.content.digest:
-            # Parts' blobs are claimed already: naming them again needs no CRC.
-            blocks.append(Block(offset, part.size, part.content.digest, 0))
-        elif part.content.manifest_id:
-            found = yield (
-                "SELECT start, size, digest FROM manifest_blocks WHERE manifest_id = ? ORDER BY start",
-                (part.content.manifest_id,),
-            )
-            blocks += [Block(offset + start, size, digest.hex(), 0) for start, size, digest in found]
-        offset += part.size
-    return blocks
+# As many blocks as there are parts, at least: they are put down where they lie, and not one by one.
+_BLOCKS_OF_PARTS = (
+    "WITH placed (at, size, digest, manifest_id) AS (SELECT sum(size) OVER (ORDER BY number) - size, size, digest,"
+    " manifest_id FROM parts WHERE upload_id = ?2 AND number IN (SELECT value FROM json_each(?3)))"
+    " INSERT INTO manifest_blocks (manifest_id, start, size, digest)"
+    " SELECT ?1, at, size, digest FROM placed WHERE digest IS NOT NULL UNION ALL"
+    " SELECT ?1, placed.at + b.start, b.size, b.digest FROM placed"
+    " JOIN manifest_blocks AS b ON b.manifest_id = placed.manifest_id"
+)
+
+
+def _manifest_of(upload: Upload, new: NewObject, parts: Sequence[Part]) -> Program[int]:
+    """Write down the blocks of the parts as those of the whole; what they name is claimed already."""
+    manifest_id = yield from make_manifest(new.content, (), new.layout)
+    yield _BLOCKS_OF_PARTS, (manifest_id, upload.id, json.dumps([part.number for part in parts]))
+    return manifest_id
 
 
 def _drop_parts(present: Sequence[tuple[Any, ...]], kept: set[int], now: int) -> Program[None]:
