@@ -1,4 +1,4 @@
-"""The S3 service as botocore describes it, compiled to rows. The only reader of botocore's model.
+"""The S3 service as botocore describes it, compiled to rows.
 
 Everything the door knows of an operation that can be known beforehand stands in one frozen ``Operation``: how it
 is chosen, where each member travels, what comes back. Nothing walks the model while a request is served.
@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from botocore.loaders import Loader
-
-from gateway.s3 import quirks
+from gateway.s3 import quirks, service_model
 
 Level = Literal["service", "bucket", "key"]
 Kind = Literal["structure", "list", "map", "string", "integer", "long", "boolean", "timestamp", "blob"]
@@ -99,9 +97,7 @@ class Operation:
 @cache
 def operations() -> Mapping[str, Operation]:
     """Every operation of S3, by name, from the newest model that the installed botocore carries."""
-    # Only botocore's own data: a model in the home of whoever starts the server must not change the protocol.
-    loader = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
-    model = loader.load_service_model("s3", "service-2")
+    model = service_model.load()
     shapes = _Shapes(model["shapes"])
     return {name: _operation(raw, shapes) for name, raw in model["operations"].items()}
 
