@@ -63,7 +63,8 @@ class Core:
     def count(self, caller: Principal) -> None:
         """Note a request of a caller who proved who they are. Raises TooManyRequests."""
         self.keyring.used(caller)
-        self.rates.take(caller)
+        if caller.rate is not None:
+            self.rates.take(caller)
 
     async def stats(self) -> list[StoreStats]:
         """What every store holds."""

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 from gateway.acl import ENFORCED, FULL_CONTROL, USER, Acl, Grant
 from gateway.bodies import Checks
+from gateway.bucket_configs import LOGGING
 from gateway.catalog import identity
 from gateway.core import Core
 from gateway.errors import BucketNotFound, KeyTooLong, NotAllowed
@@ -62,6 +63,11 @@ class LogDelivery:
         self._waiting = 0
         self._dropped = 0
         self._full = asyncio.Event()
+
+    def may_keep(self, name: str) -> bool:
+        """Whether the bucket of that name may keep a log; this worker knows of most that they keep none."""
+        bucket = self._names.known(name)
+        return bucket is None or LOGGING in bucket.configs
 
     async def source(self, name: str) -> Bucket | None:
         """The bucket of that name if it keeps a log. Costs a look into a dictionary where this worker knows it."""

@@ -239,16 +239,17 @@ class Names:
         self._block_public_access = block_public_access
         self._classes = classes or {}
         self._opened: dict[int, OpenStore] = {}
-        self._snapshot = Snapshot(0, MountTable(()), {})
+        self.at_hand = Snapshot(0, MountTable(()), {})
+        """The configuration as it was at the last look: whoever found a bucket has looked just now."""
         self._loading = asyncio.Lock()
 
     async def current(self) -> Snapshot:
         generation = self._generation.at_hand
         if generation is None:
             generation = await self._generation.current()
-        if generation != self._snapshot.generation:
+        if generation != self.at_hand.generation:
             await self._reload()
-        return self._snapshot
+        return self.at_hand
 
     def forget(self) -> None:
         """Look again at once: a change was committed here just now."""
@@ -256,7 +257,7 @@ class Names:
 
     async def bucket(self, name: str) -> Bucket:
         """Raises BucketNotFound."""
-        snapshot = self._snapshot
+        snapshot = self.at_hand
         if self._generation.at_hand != snapshot.generation:
             snapshot = await self.current()
         found = snapshot.buckets.get(name)
@@ -270,21 +271,16 @@ class Names:
                 snapshot.buckets[name] = found
         return found
 
-    @property
-    def at_hand(self) -> Snapshot:
-        """The configuration as it was at the last look: whoever found a bucket has looked just now."""
-        return self._snapshot
-
     def known(self, name: str) -> Bucket | None:
         """A bucket that this worker has at hand; as it was, should it have changed just now."""
-        return self._snapshot.buckets.get(name)
+        return self.at_hand.buckets.get(name)
 
     async def _reload(self) -> None:
         async with self._loading:
             # Read anew, and before the rows: a change in between makes the snapshot look old, never new.
             self._generation.forget()
             generation = await self._generation.current()
-            if generation == self._snapshot.generation:
+            if generation == self.at_hand.generation:
                 return
             mounts = await self._catalog.read(config.load_mounts)
             mounted = {mount.store_id for mount in mounts}
@@ -298,7 +294,7 @@ class Names:
                 if known.guard is not None:
                     known.guard.retired = known.info.id not in stores
                     known.guard.points = tuple(m.mount_point for m in mounts if m.store_id == known.info.id)
-            self._snapshot = Snapshot(generation, MountTable(mounts), stores, {}, classes, has_natives)
+            self.at_hand = Snapshot(generation, MountTable(mounts), stores, {}, classes, has_natives)
 
     def _open(self, row: config.StoreRow) -> OpenStore:
         settings = self._factory.unseal(row.sealed_config)

@@ -65,7 +65,10 @@ def public_access_block(bucket: Bucket) -> PublicAccessBlock:
 
 def policy_of(bucket: Bucket) -> Policy | None:
     """The bucket's policy, compiled."""
-    return bucket.config(POLICY, lambda text: load_policy(text, bucket.name)) if bucket.configs else None
+    if POLICY not in bucket.configs:
+        return None
+    known: Policy | None = bucket.read.get(POLICY)
+    return known or bucket.config(POLICY, lambda text: load_policy(text, bucket.name))
 
 
 def is_public_acl(acl: Acl | None) -> bool:

@@ -125,7 +125,8 @@ class Bucket:
     """Whether the server blocks public access to all its buckets."""
     quota: Quota | None = None
     """Its tenant's; None where there is no limit."""
-    _read: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    read: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Those that were read so far."""
 
     def config(self, name: str, read: Callable[[str], T]) -> T | None:
         """A configuration as ``read`` understands its text, None where there is none.
@@ -134,9 +135,9 @@ class Bucket:
         """
         if name not in self.configs:
             return None
-        if name not in self._read:
-            self._read[name] = read(self.configs[name])
-        value: T = self._read[name]
+        if name not in self.read:
+            self.read[name] = read(self.configs[name])
+        value: T = self.read[name]
         return value
 
 

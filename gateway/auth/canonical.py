@@ -74,8 +74,10 @@ class Layout:
 
     def unsigned(self, fields: Mapping[bytes, bytes]) -> list[bytes]:
         """The headers that act and are not among the signed ones: ``host`` and every ``x-amz-*``."""
-        names = self.names
-        found = [name for name in fields if name not in names and (name[:6] == b"x-amz-" or name == b"host")]
+        names, found = self.names, []
+        for name in fields:
+            if name not in names and (name[:6] == b"x-amz-" or name == b"host"):
+                found.append(name)
         return found if self.signs_host or b"host" in fields else [b"host", *found]
 
     def request(self, method: bytes, path: bytes, query: bytes, fields: Mapping[bytes, bytes], content: bytes) -> bytes:

@@ -66,7 +66,7 @@ class KeyRing:
     async def find(self, access_key_id: str) -> Credential | None:
         """What an S3 access key stands for; None when it is unknown, revoked, expired or its user disabled."""
         known = await self._look_up(access_key_id)
-        return known.credential if known else None
+        return None if known is None else known.credential
 
     def share_of(self, key_id: str) -> str | None:
         """Who a key's requests are counted with, where it was used lately; nothing is proven by that."""

@@ -71,7 +71,8 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._closing = False
         self._is_guest = False
-        self._writable: asyncio.Future[None] | None = None
+        self.writable: asyncio.Future[None] | None = None
+        """Set while the client takes less than it is sent: done once it takes more."""
         self._full_since = NEVER
         self._common: tuple[object, bytes] = (None, b"")
         self.common_lines = 0
@@ -154,13 +155,13 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._full_since = self.loop.time()
-        self._writable = self.loop.create_future()
+        self.writable = self.loop.create_future()
 
     def resume_writing(self) -> None:
         self._full_since = NEVER
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
+        if self.writable is not None and not self.writable.done():
+            self.writable.set_result(None)
+        self.writable = None
 
     # -- what httptools found
 
@@ -269,7 +270,8 @@ class Connection(asyncio.Protocol):
             self._begin(self._queued.popleft())
         else:
             self._until = self.loop.time() + self.patience.idle
-        self.resume_reading()
+        if not self._reading:
+            self.resume_reading()
 
     def shutdown(self) -> None:
         """End when what is under way is answered; uvicorn's server asks for it."""
@@ -340,15 +342,10 @@ class Connection(asyncio.Protocol):
 
     # -- for exchanges
 
-    @property
-    def full(self) -> bool:
-        """Whether the client takes less than it is sent."""
-        return self._writable is not None
-
     async def drained(self) -> None:
         """Wait until the client took some of what it was sent, or is gone."""
-        while self._writable is not None:
-            await asyncio.shield(self._writable)
+        while self.writable is not None:
+            await asyncio.shield(self.writable)
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)

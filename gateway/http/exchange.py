@@ -90,7 +90,8 @@ class Exchange:
     def finish(self) -> None:
         """The request is whole."""
         self.more_body = False
-        self.wake()
+        if self._waiter is not None:
+            self.wake()
 
     def leave(self) -> None:
         """The client is gone."""
@@ -179,7 +180,7 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": text})
 
     async def send(self, message: Message) -> None:
-        if self._connection.full:
+        if self._connection.writable is not None:
             await self._connection.drained()
         if self.gone:
             return
@@ -194,9 +195,9 @@ class Exchange:
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
         """The head of the answer; sees how its body will be framed."""
         lines = [_STATUS[status], self._connection.common_headers()]
-        lines += [b"%b: %b\r\n" % header for header in headers]
         framed = closes = False
         for name, value in headers:
+            lines.append(b"%b: %b\r\n" % (name, value))
             size = len(name)  # most names are of another length than those that frame the answer
             if size == 14 and name.lower() == b"content-length":
                 self._left, framed = int(value), True
@@ -238,5 +239,6 @@ class Exchange:
             self._connection.write(body)
         if not more:
             self.answered = True
-            self.wake()
+            if self._waiter is not None:
+                self.wake()
             self._connection.exchange_done(self)

@@ -126,8 +126,9 @@ class S3Door:
             visit.answered = perf_counter()
             await send_answer(visit, receive, send, headers, body, closes=closes)
         finally:
-            if self._server_logs is not None:
-                await self._keep_record(self._server_logs, visit, scope, headers)
+            logs, call = self._server_logs, visit.call
+            if logs is not None and (call is None or call.notes is not None or logs.may_keep(visit.bucket)):
+                await self._keep_record(logs, visit, scope, headers)
             if self._metrics is not None:
                 taken = visit.body
                 received = taken.length or 0 if taken is not None and taken.begun else 0

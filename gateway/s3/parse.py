@@ -74,7 +74,10 @@ def split_path(raw_path: bytes, bucket: str | None = None) -> tuple[str, str]:
         raise InvalidURI(URI=raw_path.decode("latin-1"))
     head, slash, tail = (b"", b"/", raw_path[1:]) if bucket is not None else raw_path[1:].partition(b"/")
     try:
-        name, key = bucket if bucket is not None else unquote(head), unquote(tail)
+        if b"%" in raw_path:
+            name, key = bucket if bucket is not None else unquote(head), unquote(tail)
+        else:
+            name, key = bucket if bucket is not None else head.decode(), tail.decode()
     except ValueError:
         raise InvalidURI(URI=raw_path.decode("latin-1")) from None
     if not name and slash:

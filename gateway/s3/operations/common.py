@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 from gateway import checksums
 from gateway.auth.chunked import strip_aws_chunked
 from gateway.bodies import Checks
+from gateway.bucket_configs import VERSIONING
 from gateway.conditions import ReadConditions
 from gateway.errors import UserNotFound
 from gateway.s3.call import Call
@@ -262,8 +263,8 @@ def object_members(bucket: Bucket, info: ObjectInfo) -> dict[str, Any]:
         members["StorageClass"] = attributes.storage_class
     if attributes.tags:
         members["TagCount"] = len(attributes.tags)
-    if bucket.configs:
-        members.update(version_member(bucket, info))
+    if VERSIONING in bucket.configs:
+        members["VersionId"] = shown_id(info.version_id)
     if info.lock is not None:
         members.update(lock_members(info.lock))
     return members

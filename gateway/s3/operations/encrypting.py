@@ -178,7 +178,7 @@ def reader_key(call: Call, info: ObjectInfo, members: Mapping[str, Any]) -> Cust
     told = call.headers.get(_RAW_HEADER)
     if told is not None:
         raise _invalid(f"{HEADER} header is not supported for this operation.", told.decode("latin-1"))
-    key = customer_key(members)
+    key = customer_key(members) if len(members) > 2 else None  # besides the bucket and the key
     if key is not None or info.encryption is not None:
         check_reader(info.encryption, key)
     return key

@@ -50,7 +50,7 @@ def open_for(
 ) -> None:
     """Let the caller do ``action``, and pay for it. Raises NotAllowed, AccessDenied."""
     permit(call, action, bucket, key, info, version_id)
-    if bucket.configs:
+    if REQUEST_PAYMENT in bucket.configs:
         _charge(call, bucket)
 
 
