@@ -77,10 +77,6 @@ class Decision(NamedTuple):
     reason: str = "Access Denied"
     """What a caller who is refused is told."""
 
-    @property
-    def by_acl(self) -> bool:
-        return self.rule == "acl"
-
 
 _ADMIN, _OWNER, _WRITER = Decision(True, "admin"), Decision(True, "owner"), Decision(True, "acl", "the object's owner")
 _DEFAULT, _FOREIGN = Decision(False, "default"), Decision(False, "object-owner")
@@ -104,10 +100,10 @@ def authorize(
     The actions in ``BY_OBJECT_ACL`` are decided with the object, ``info``, at hand. Whether a key is absent may learn
     who may list the bucket. ``context`` tells a policy's conditions of the request.
     """
-    decision = judge(principal, action, bucket, key, info, context)
-    if not decision.allowed:
-        raise NotAllowed(decision.reason)
-    return decision.by_acl
+    allowed, rule, _, reason = judge(principal, action, bucket, key, info, context)
+    if not allowed:
+        raise NotAllowed(reason)
+    return rule == "acl"
 
 
 def judge(
@@ -140,7 +136,7 @@ def _let_in(
         and not (action in POLICY_ACTIONS and principal is not None and _owns(principal, bucket))
     ):
         return Decision(False, "policy", verdict)
-    foreign = _foreign(bucket, info)
+    foreign = info is not None and info.owner_id != bucket.owner_id and bucket.ownership != ENFORCED
     if principal is not None:
         if principal.is_admin:
             return _ADMIN
@@ -258,11 +254,6 @@ def _restricted(principal: Principal | None, bucket: Bucket) -> bool:
         return False
     policy = policy_of(bucket)
     return public_access_block(bucket).restrict_public_buckets and policy is not None and is_public(policy)
-
-
-def _foreign(bucket: Bucket, info: ObjectInfo | None) -> bool:
-    """Whether an object is another's than the bucket's owner's."""
-    return info is not None and info.owner_id != bucket.owner_id and bucket.ownership != ENFORCED
 
 
 def _by_acl(principal: Principal | None, action: str, bucket: Bucket, info: ObjectInfo | None) -> Decision | None:

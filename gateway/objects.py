@@ -90,7 +90,7 @@ class Objects:
         if version_id is not None:
             found = await self._catalog.read(versions.find_version, bucket.id, key, version_id)
         else:
-            found = await self._catalog.read(verbs.find_object, bucket.id, key)
+            found = await self._catalog.find(verbs.find_object(bucket.id, key))
         if found is None:
             if version_id is not None:
                 raise VersionNotFound(bucket.name, key, shown_id(version_id))
@@ -268,7 +268,7 @@ class Objects:
         """Raise where conditions do not hold now; what the catalog has to check when it names the object."""
         if self.native.sources(bucket, key):
             return await self.native.conditions_beneath(bucket, key, conditions, self.find)
-        present = await self._catalog.read(verbs.find_object, bucket.id, key)
+        present = await self._catalog.find(verbs.find_object(bucket.id, key))
         check_write(
             conditions,
             bucket.name,
@@ -283,7 +283,7 @@ class Objects:
         if status == SUSPENDED:
             return  # what the write takes the place of is seen when it does
         used = await self._catalog.read(tenants.usage, bucket.tenant)
-        old = await self._catalog.read(verbs.find_object, bucket.id, key) if status is None else None
+        old = await self._catalog.find(verbs.find_object(bucket.id, key)) if status is None else None
         grown = used._replace(
             objects=used.objects + (old is None), object_bytes=used.object_bytes + size - (old.size if old else 0)
         )

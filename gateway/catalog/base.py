@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -47,6 +47,14 @@ def brief(verb: Verb[P, T]) -> Verb[P, T]:
 
 def is_brief(verb: object) -> bool:
     return verb in _brief
+
+
+class Lookup(NamedTuple, Generic[T]):
+    """A program of one statement: what to ask, and what the rows mean. It costs less to run than a generator."""
+
+    sql: str
+    parameters: Row
+    meaning: Callable[[list[Row]], T]
 
 
 class Prelude(NamedTuple):
@@ -85,6 +93,9 @@ class Catalog(Protocol):
 
     async def read(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a program of one short statement (a point look-up). Never waits for writers."""
+
+    async def find(self, lookup: Lookup[T]) -> T:
+        """The same, of a program that is no more than that."""
 
     async def scan(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a longer reading program on one snapshot, away from the event loop. Never waits for writers."""

@@ -46,6 +46,7 @@ class Accompanied:
     def __init__(self, inner: Catalog) -> None:
         self._inner = inner
         self.read = inner.read
+        self.find = inner.find
         self.scan = inner.scan
         self.exclusive = inner.exclusive
         self.close = inner.close

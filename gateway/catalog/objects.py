@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gateway import acl, encryption
 from gateway.acl import Acl
 from gateway.catalog import rows, versions
-from gateway.catalog.base import Program, brief
+from gateway.catalog.base import Lookup, Program, brief
 from gateway.catalog.blobs import STANDING, Claim, claim, claim_one, make_manifest, release
 from gateway.catalog.tenants import within_quota
 from gateway.conditions import UNCONDITIONAL, WriteConditions, check_write
@@ -109,9 +109,8 @@ class Removed:
     """Whether that version is, or was, a delete marker."""
 
 
-def find_object(bucket_id: int, key: str) -> Program[ObjectInfo | None]:
-    found = yield _FIND, (bucket_id, key.encode())
-    return rows.object_info(found[0]) if found else None
+def find_object(bucket_id: int, key: str) -> Lookup[ObjectInfo | None]:
+    return Lookup(_FIND, (bucket_id, key.encode()), rows.first_object)
 
 
 @brief

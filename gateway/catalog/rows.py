@@ -60,6 +60,11 @@ def object_info(row: tuple[Any, ...], is_marker: bool = False) -> ObjectInfo:
     )
 
 
+def first_object(found: list[tuple[Any, ...]]) -> ObjectInfo | None:
+    """The object that a look-up found, if it did."""
+    return object_info(found[0]) if found else None
+
+
 def file_info(row: tuple[Any, ...]) -> ObjectInfo:
     """What a listing by ``FILE`` found."""
     return object_info(row[1:])

@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.catalog.base import Busy, P, Program, Verb
+from gateway.catalog.base import Busy, Lookup, P, Program, Verb
 from gateway.catalog.migrate import migrate
 from gateway.catalog.writer import Writer, run
 
@@ -75,16 +75,26 @@ class SqliteCatalog:
     # -- reading
 
     async def read(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        # A point look-up costs some 10 µs; a hop to a thread and back would cost several times that. All of one turn
-        # of the loop share a snapshot, for locking one is a good part of that: it was taken after everything that the
-        # turn knows of was committed, and what is acknowledged later is handled in a later turn.
+        # A point look-up costs some 10 µs; a hop to a thread and back would cost several times that.
+        self._begin_turn()
+        return run(self._reader, verb(*args, **kwargs))
+
+    async def find(self, lookup: Lookup[T]) -> T:
+        self._begin_turn()
+        return lookup.meaning(self._reader.execute(lookup.sql, lookup.parameters).fetchall())
+
+    def _begin_turn(self) -> None:
+        """See to the snapshot that all look-ups of one turn of the loop share: locking it is a good part of one.
+
+        It is taken after everything that the turn knows of was committed; what is acknowledged later is handled in a
+        later turn.
+        """
         loop = asyncio.get_running_loop()
         if self._turn_of is not loop:
             self._end_turn()
             self._reader.execute("BEGIN")
             self._turn_of = loop
             loop.call_soon(self._end_turn)
-        return run(self._reader, verb(*args, **kwargs))
 
     def _end_turn(self) -> None:
         if self._turn_of is not None:

@@ -56,7 +56,7 @@ class Mover:
         """
         bucket = (await look()).bucket
         if version_id is None:
-            info = await self._catalog.read(verbs.find_object, bucket.id, key)
+            info = await self._catalog.find(verbs.find_object(bucket.id, key))
         else:
             info = await self._catalog.read(versions.find_version, bucket.id, key, version_id)
         if info is None:

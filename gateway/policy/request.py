@@ -100,7 +100,8 @@ def statements_about(policy: Policy, caller: Caller, action: str) -> Numbered:
 def _concerns(statement: Statement, resource: str, context: Context) -> bool:
     """Whether a statement that is about the caller and the action holds for the rest of the request."""
     for pattern in statement.resources:
-        if pattern.matches(resource, context):
+        start = pattern.start
+        if resource.startswith(start) if start is not None else pattern.matches(resource, context):
             if statement.not_resources:
                 return False
             break

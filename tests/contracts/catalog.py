@@ -117,7 +117,7 @@ class CatalogContract:
     async def test_overwrites_keep_the_creation_and_count_versions(self, world: World) -> None:
         for text in ("one", "two", "three"):
             await world.put("key", text)
-        found = await world.catalog.read(objects.find_object, world.bucket.id, "key")
+        found = await world.catalog.find(objects.find_object(world.bucket.id, "key"))
         assert found is not None and found.version == 3 and found.content.digest == digest("three")
         assert await world.garbage() == sorted([digest("one"), digest("two")])
 
@@ -126,7 +126,7 @@ class CatalogContract:
         for key in keys:
             await world.put(key, key)
         for key in keys:
-            found = await world.catalog.read(objects.find_object, world.bucket.id, key)
+            found = await world.catalog.find(objects.find_object(world.bucket.id, key))
             assert found is not None and found.key == key and found.content.digest == digest(key)
 
     async def test_one_winner_among_conditional_creates(self, world: World) -> None:
@@ -145,7 +145,7 @@ class CatalogContract:
         stale = Claim((await world.seen()).generation - 1, 0)
         with pytest.raises(MountsChanged):
             await world.catalog.write(objects.put_object, world.new("key", "new"), world.blocks("new"), stale)
-        found = await world.catalog.read(objects.find_object, world.bucket.id, "key")
+        found = await world.catalog.find(objects.find_object(world.bucket.id, "key"))
         assert found is not None and found.content.digest == digest("old")
         assert await world.catalog.scan(blobs.states, 1, "default", [digest("new")]) == {}
 
@@ -169,7 +169,7 @@ class CatalogContract:
     async def test_blocks_of_a_manifest_are_found_by_range(self, world: World) -> None:
         texts = ["aaaa", "bbbb", "cc"]
         await world.put("key", *texts)
-        found = await world.catalog.read(objects.find_object, world.bucket.id, "key")
+        found = await world.catalog.find(objects.find_object(world.bucket.id, "key"))
         assert found is not None and found.content.manifest_id is not None
         for start, stop, expected in [
             (0, 10, texts),
@@ -184,7 +184,7 @@ class CatalogContract:
     async def test_a_copied_manifest_outlives_its_first_name(self, world: World) -> None:
         catalog = world.catalog
         await world.put("first", "aaaa", "bb")
-        source = await catalog.read(objects.find_object, world.bucket.id, "first")
+        source = await catalog.find(objects.find_object(world.bucket.id, "first"))
         assert source is not None
         generation = (await world.seen()).generation
         new = replace(world.new("copy"), content=source.content)
@@ -202,7 +202,7 @@ class CatalogContract:
         """Moved or written anew, it may have the same digest; the bytes where it was seen may be collected."""
         catalog = world.catalog
         await world.put("key", "text")
-        source = await catalog.read(objects.find_object, world.bucket.id, "key")
+        source = await catalog.find(objects.find_object(world.bucket.id, "key"))
         assert source is not None
         seen = await world.seen()
         await catalog.write(objects.delete_object, world.bucket, Removal("key"), 2000, seen.generation)
