@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -14,6 +15,8 @@ from gateway.catalog.base import Busy, Program
 from gateway.catalog.config import generation
 from gateway.catalog.migrate import CatalogTooNew
 from gateway.catalog.sqlite import SqliteCatalog
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -60,6 +63,55 @@ async def test_reads_see_what_was_acknowledged_and_go_on_during_writes(catalog: 
         assert await catalog.write(bump) == expected
         assert await catalog.read(generation) == expected
         assert await catalog.scan(generation) == expected
+
+
+async def test_a_turns_snapshot_is_never_older_than_what_was_acknowledged(
+    catalog: SqliteCatalog, tmp_path: Path
+) -> None:
+    other = SqliteCatalog(tmp_path / "catalog.db")
+    ended = False
+
+    async def write(by: SqliteCatalog) -> None:
+        for _ in range(40):
+            done = await by.write(bump)
+            assert await catalog.read(generation) >= done
+            assert await other.read(generation) >= done
+
+    async def read() -> None:
+        seen = 0
+        while not ended:
+            now = await catalog.read(generation)
+            assert now >= seen
+            seen = now
+            await asyncio.sleep(0)
+
+    readers = [asyncio.create_task(read()) for _ in range(4)]
+    await asyncio.gather(*(write(by) for by in (catalog, other) for _ in range(4)))
+    ended = True
+    await asyncio.gather(*readers)
+    await other.close()
+
+
+async def test_a_snapshot_of_a_loop_that_ended_is_not_kept(tmp_path: Path) -> None:
+    def run_both() -> None:
+        catalog = SqliteCatalog(tmp_path / "catalog.db")
+        other = SqliteCatalog(tmp_path / "catalog.db")
+        before = _in_loop(catalog.read(generation))  # its turn never ends: the loop does
+        other_after = _in_loop(other.write(bump))
+        assert other_after == before + 1
+        assert _in_loop(catalog.read(generation)) == other_after
+        _in_loop(catalog.close())
+        _in_loop(other.close())
+
+    await asyncio.to_thread(run_both)
+
+
+def _in_loop(coroutine: Coroutine[object, object, T]) -> T:
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        loop.close()
 
 
 async def test_the_exclusive_right_is_exclusive(catalog: SqliteCatalog, tmp_path: Path) -> None:
