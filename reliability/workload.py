@@ -112,12 +112,13 @@ class Client:
         answer = send()
         if refusal and str(answer) == refusal:
             return
-        if str(answer) in self.excuses or (answer.ok and answer.text("Code") == "SlowDown"):
+        failed = f"500 {answer.text('Code')}" if answer.ok and b"<Error><Code>" in answer.body[:200] else str(answer)
+        if failed in self.excuses or failed.replace("500", "503") in self.excuses:
             self._forget(step)
             if self.excused is not None:
                 self.excused()
             return
-        if refusal or not answer.ok or (answer.body and b"<Error>" in answer.body):
+        if refusal or not answer.ok or failed != str(answer):
             told = f"{refusal} expected" if refusal else "not a success"
             self.problem = f"{self.name}: {effect}: {answer}, {told}: {answer.body[:300]!r}"
             return
@@ -211,7 +212,16 @@ class Client:
         self._attempt(
             Delete(keys),
             lambda: s3.call("POST", f"/{PLAIN}", {"delete": ""}, *_xml(f"<Delete>{listed}</Delete>")),
+            lambda answer: self._deleted(keys, answer),
         )
+
+    def _deleted(self, keys: tuple[str, ...], answer: Answer) -> Delete:
+        """What was deleted of several keys, each of which may be refused by itself."""
+        refused = {entry["Key"]: entry["Code"] for _, entry in answer.elements("Error")}
+        for code in refused.values():
+            if not self.excuses & {f"500 {code}", f"503 {code}", f"507 {code}"}:
+                self.problem = f"{self.name}: {keys} were to be deleted: {refused}"
+        return Delete(tuple(key for key in keys if key not in refused))
 
     def read(self, s3: S3) -> None:
         """Read what was written."""

@@ -198,11 +198,22 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 if self.conn.in_transaction:
                     self.conn.execute("ROLLBACK")
+                if group.begun:
+                    self._overwrite()
             for job in group.jobs:
                 job.error = translate(error)
         finally:
             if group.begun:
                 fcntl.flock(self.turn, fcntl.LOCK_UN)
+
+    def _overwrite(self) -> None:
+        """Let a transaction that changes nothing take the place of one that failed.
+
+        What a sync failed for lies in the log all the same: it would come back with the next start, though its writers
+        were told that it failed.
+        """
+        # This writes a page although nothing changes, which an UPDATE to the same values does not.
+        self.conn.execute("PRAGMA user_version = 0")
 
     def _begin(self) -> None:
         deadline = time.monotonic() + PATIENCE
