@@ -54,6 +54,8 @@ class Server:
     folder: Path
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
+    """A command that runs it in some other way."""
     port: int = 0
     admin: Key = field(default_factory=lambda: Key("", "", ""))
     printed: list[str] = field(default_factory=list)
@@ -76,7 +78,7 @@ class Server:
         first = not self.admin.api_key
         self.port = self.port or free_port()
         command = [sys.executable, "-m", "gateway", "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
-        command += ["--init"] * first + list(self.options)
+        command = [*self.prefix, *command, *["--init"] * first, *self.options]
         output = self.folder / "output"
         with open(self.log, "ab") as log, open(output, "wb") as out:
             self.process = subprocess.Popen(
