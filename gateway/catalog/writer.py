@@ -30,6 +30,10 @@ T = TypeVar("T")
 
 MAX_GROUP = 128
 """Most programs in one transaction: bounds how long the first of them waits, and how long the event loop is kept."""
+LINGER = 0.001
+"""Seconds that a group waits for who was answered last: of two half groups in turns, each would cost a sync."""
+ENOUGH = 16
+"""Programs from which on a group does not wait for more: each has but a small share of its sync by then."""
 BRIEF_ROWS = 32
 """Rows of one statement from which on it is not for the event loop."""
 PATIENCE = 30.0
@@ -78,6 +82,9 @@ class Writer:
     _closed: bool = False
     _loop: asyncio.AbstractEventLoop | None = None
     _idle: asyncio.Future[None] | None = None
+    _expected: int = 1
+    """How many writes were under way at the end of the last group: about so many will be again."""
+    _lingering: asyncio.TimerHandle | None = None
     _handed: queue.SimpleQueue[_Group | None] = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
 
@@ -97,9 +104,16 @@ class Writer:
             self._adopt(loop)
         future: asyncio.Future[T] = loop.create_future()
         self._waiting.append(_Job(make, is_brief(verb), future))
-        if not self._busy and len(self._waiting) == 1:
-            loop.call_soon(self._next)
+        if not self._busy:
+            self._gather(loop)
         return future
+
+    def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin the next group when those are here again who were answered last, or after a moment."""
+        if len(self._waiting) >= self._expected:
+            loop.call_soon(self._next)
+        elif self._lingering is None:
+            self._lingering = loop.call_later(LINGER, self._next)
 
     def _adopt(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -108,6 +122,9 @@ class Writer:
 
     def _next(self) -> None:
         """Begin the next group, and hand it over."""
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         if self._busy or not self._waiting:
             return
         if len(self._waiting) <= MAX_GROUP:
@@ -155,8 +172,9 @@ class Writer:
             else:
                 job.future.set_result(job.result)
         self._busy = False
-        if self._waiting:
-            self._next()
+        self._expected = min(len(group.jobs) + len(self._waiting), ENOUGH)
+        if self._waiting and self._loop is not None:
+            self._gather(self._loop)
         elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import multiprocessing
+import os
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from gateway.catalog.base import Busy, Program
+from gateway.catalog.base import Busy, Many, Program, brief
 from gateway.catalog.config import generation
 from gateway.catalog.migrate import CatalogTooNew
 from gateway.catalog.sqlite import SqliteCatalog
@@ -30,6 +33,11 @@ def bump(by: int = 1) -> Program[int]:
     yield "UPDATE meta SET value = value + ? WHERE name = 'generation'", (by,)
     rows = yield "SELECT value FROM meta WHERE name = 'generation'", ()
     return int(rows[0][0])
+
+
+@brief
+def brief_bump() -> Program[int]:
+    return (yield from bump())
 
 
 def bump_and_fail() -> Program[None]:
@@ -56,6 +64,76 @@ async def test_writes_that_queue_up_share_commits(catalog: SqliteCatalog) -> Non
     await asyncio.gather(*(catalog.write(bump) for _ in range(300)))
     assert await catalog.read(generation) == 301
     assert commits < 30
+
+
+async def test_writers_who_come_again_are_waited_for(catalog: SqliteCatalog) -> None:
+    commits = 0
+
+    def count(statement: str) -> None:
+        nonlocal commits
+        commits += statement == "COMMIT"
+
+    async def client(late: int) -> None:
+        for _ in range(late):  # so that two halves would take turns
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await catalog.write(brief_bump)
+
+    catalog._writer.set_trace_callback(count)
+    await asyncio.gather(*(client(n % 2 * 3) for n in range(8)))
+    assert await catalog.read(generation) == 161
+    assert commits < 30
+
+
+async def test_one_writer_waits_for_nobody(catalog: SqliteCatalog) -> None:
+    started = asyncio.get_running_loop().time()
+    for _ in range(20):
+        await catalog.write(brief_bump)
+        assert catalog._writing._lingering is None
+    assert asyncio.get_running_loop().time() - started < 10
+
+
+async def test_a_brief_program_that_turns_out_to_be_long_goes_on_in_the_thread(catalog: SqliteCatalog) -> None:
+    threads = []
+
+    @brief
+    def long() -> Program[int]:
+        yield from bump()
+        threads.append(threading.current_thread())
+        names = [(f"row {n}",) for n in range(1000)]
+        yield Many("INSERT INTO meta (name, value) VALUES (?, 1)", names)
+        threads.append(threading.current_thread())
+        rows = yield "SELECT count(*) FROM meta WHERE name LIKE 'row%'", ()
+        return int(rows[0][0])
+
+    assert await asyncio.gather(catalog.write(brief_bump), catalog.write(long), catalog.write(brief_bump)) == [
+        2,
+        1000,
+        4,
+    ]
+    assert threads[0] is threading.main_thread() and threads[1] is not threading.main_thread()
+
+
+async def test_another_process_s_turn_is_waited_for_in_the_thread(catalog: SqliteCatalog, tmp_path: Path) -> None:
+    turn = os.open(tmp_path / "catalog.db.lock", os.O_RDWR)
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    writing = asyncio.ensure_future(catalog.write(brief_bump))
+    await asyncio.sleep(0.05)
+    assert await catalog.read(generation) == 1
+    assert not writing.done()
+    os.close(turn)
+    assert await writing == 2
+
+
+async def test_a_writer_that_takes_no_turns_is_waited_for_too(catalog: SqliteCatalog, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "catalog.db", isolation_level=None) as shell:
+        shell.execute("BEGIN IMMEDIATE")
+        writing = asyncio.ensure_future(catalog.write(brief_bump))
+        await asyncio.sleep(0.05)
+        assert await catalog.read(generation) == 1
+        shell.execute("ROLLBACK")
+    shell.close()
+    assert await writing == 2
 
 
 async def test_reads_see_what_was_acknowledged_and_go_on_during_writes(catalog: SqliteCatalog) -> None:
