@@ -122,6 +122,8 @@ class Connection(asyncio.Protocol):
                 exchange.leave()
         self._queued.clear()
         self.resume_writing()
+        # The parser and the exchanges know us. Cycles are looked for rarely: let none keep what a client sent last.
+        self._parser = self._exchange = self._answering = cast(Any, None)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
