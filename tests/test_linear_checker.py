@@ -144,7 +144,13 @@ def test_long_histories_of_a_register_are_explained_and_a_stale_read_in_them_is_
         assert check([*history, read(last + 1, last + 2, first.sets[0])]) is not None
 
 
+def test_many_of_unknown_outcome_are_decided() -> None:
+    lost = [write(number, None, number) for number in range(1, 30)]
+    assert check([*lost, read(100, 101, 7), read(102, 103, 9), read(104, 105, 9)]) is None
+    assert check([*lost, read(100, 101, 7), read(102, 103, 9), read(104, 105, 7)]) is not None
+
+
 def test_it_says_when_it_cannot_decide() -> None:
-    history = [write(number, None, number) for number in range(1, 30)]
+    history = [write(number, 200 + number, number) for number in range(1, 30)]
     with pytest.raises(Undecided):
         check([*history, read(100, 101, 99)], most=1000)

@@ -9,6 +9,7 @@ linearizability", 2017, calls it just-in-time). It decides exactly, or raises `U
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -97,21 +98,40 @@ def _return(
     returning: int,
     most: int,
 ) -> set[Configuration]:
-    """The configurations in which this operation took effect, by trying all others that are under way before it."""
-    kept: set[Configuration] = set()
-    seen = set(configurations)
-    open_ = list(seen)
+    """The configurations in which this operation took effect, by trying all others that are under way before it.
+
+    One that used up operations of unknown outcome which another of the same value did not need allows nothing more
+    than that one, and is dropped: what is unknown need never take effect.
+    """
+    unknown = frozenset(each for each in pending if operations[each].end is None)
+    least: dict[Configuration, list[frozenset[int]]] = {}
+    open_: deque[Configuration] = deque()
+    count = 0
+
+    def add(value: int, done: frozenset[int]) -> None:
+        nonlocal count
+        used = done & unknown
+        others = least.setdefault((value, done - unknown), [])
+        if not any(each <= used for each in others):
+            others[:] = [each for each in others if not used <= each]
+            others.append(used)
+            open_.append((value, done))
+            count += 1
+
+    for value, done in sorted(configurations, key=lambda each: len(each[1])):
+        add(value, done)
     while open_:
-        value, done = open_.pop()
+        value, done = open_.popleft()
         if returning in done:
-            kept.add((value, done - {returning}))
             continue
         for each in pending - done:
             for after in operations[each].after(value):
-                found = (after, done | {each})
-                if found not in seen:
-                    seen.add(found)
-                    open_.append(found)
-        if len(seen) > most:
+                add(after, done | {each})
+        if count > most:
             raise Undecided(f"more than {most} configurations at {operations[returning]}")
-    return kept
+    return {
+        (value, (known - {returning}) | used)
+        for (value, known), each in least.items()
+        if returning in known
+        for used in each
+    }
