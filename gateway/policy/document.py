@@ -82,7 +82,7 @@ def parse_policy(text: str, bucket: str) -> Policy:
     return Policy(tuple(_statement(each, bucket, version == VERSIONS[0]) for each in statements))
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def load_policy(text: str, bucket: str) -> Policy:
     """A policy that was checked when it was put; compiled once."""
     return parse_policy(text, bucket)

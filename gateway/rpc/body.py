@@ -23,6 +23,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 LONG = 64 * 1024
 """Strings from this length on are content."""
+MAX_STRUCTURE = 1024 * 1024
+"""Bytes of a call that are no text: names and values cost time that no other call gets, content costs memory only."""
 STALLED = 60.0
 """Seconds after which a body that does not come any further gives its room to others."""
 SMALL_BODY = 1024 * 1024
@@ -162,6 +164,8 @@ class _Splitter:
         """Whether the present string has had no backslash."""
         self._content: bytearray | None = None
         self._rest = b""
+        self._structure = 0
+        """Bytes outside of strings, so far."""
 
     def feed(self, chunk: bytes) -> None:
         at = 0
@@ -172,6 +176,9 @@ class _Splitter:
 
     def _between(self, chunk: bytes, at: int) -> int:
         quote = chunk.find(b'"', at)
+        self._structure += (quote if quote >= 0 else len(chunk)) + 1 - at
+        if self._structure > MAX_STRUCTURE:
+            raise RpcError(VALIDATION, "a call has too many values: send several")
         if quote < 0:
             self.skeleton += chunk[at:]
             return len(chunk)

@@ -11,6 +11,8 @@ from typing import Any
 from gateway.rpc.errors import BAD_PARAMETERS, RpcError
 
 LARGEST = 2**63 - 1
+DEEPEST = 64
+"""How far lists and objects may be nested in a value: what is deeper could be taken, but not told again."""
 Declared = Mapping[str, tuple[Any, bool]]
 """The type of each parameter, and whether it must be given."""
 
@@ -53,7 +55,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if kind is bytes:
         return isinstance(value, bytes | bytearray)
     if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
     if kind is str:
@@ -61,15 +63,17 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, kind)
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: Any, depth: int = DEEPEST) -> bool:
     """Whether every text in a value is one: JSON can spell halves of characters, which nothing can store."""
+    if depth < 0:
+        return False
     if isinstance(value, str):
         try:
             value.encode()
         except UnicodeEncodeError:
             return False
     if isinstance(value, dict):
-        return all(_is_text(name) and _is_text(item) for name, item in value.items())
+        return all(_is_text(name) and _is_text(item, depth - 1) for name, item in value.items())
     if isinstance(value, list):
-        return all(_is_text(item) for item in value)
+        return all(_is_text(item, depth - 1) for item in value)
     return True

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 from lxml import etree
@@ -57,6 +59,8 @@ def escape(text: str) -> str:
 MAX_TAGS = 200_000
 """Tags that a document may have: a completion of 10,000 parts with a checksum each has 80,000. Elements cost time that
 no other request gets, and a document of 8 MiB has room for two million."""
+MAX_SEEN = 16 * 1024 * 1024
+"""Bytes of documents after which the names in them are forgotten."""
 MAX_OTHER = 64 * 1024
 """Bytes of a document in another encoding than UTF-8, where tags cannot be counted before they are read."""
 _IN_UTF_8 = re.compile(
@@ -75,6 +79,18 @@ def parse_document(body: bytes, root: str) -> Any:
         raise XMLError("a document as long as this is in UTF-8")
     if _DOCTYPE(body):
         raise XMLError("a document type is not allowed")
+    try:
+        element = _READER.read(body)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise XMLError(str(error)) from error
+    if element.getroottree().docinfo.internalDTD is not None:
+        raise XMLError("a document type is not allowed")
+    if _local(element.tag) != root:
+        raise XMLError(f"the root is {_local(element.tag)}, not {root}")
+    return element
+
+
+def _parse(body: bytes) -> Any:
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -84,15 +100,32 @@ def parse_document(body: bytes, root: str) -> Any:
         remove_pis=True,
         collect_ids=False,
     )
-    try:
-        element = etree.fromstring(body, parser)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        raise XMLError(str(error)) from error
-    if element.getroottree().docinfo.internalDTD is not None:
-        raise XMLError("a document type is not allowed")
-    if _local(element.tag) != root:
-        raise XMLError(f"the root is {_local(element.tag)}, not {root}")
-    return element
+    return etree.fromstring(body, parser)
+
+
+class _Reader:
+    """Parses documents in a thread, and in another one now and then.
+
+    The parser keeps every name that it ever saw for as long as its thread lives, and clients make names up.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()  # a program may have a gateway in a thread, and another in the next
+        self._thread: ThreadPoolExecutor | None = None
+        self._seen = 0
+
+    def read(self, body: bytes) -> Any:
+        with self._lock:
+            if self._thread is None or self._seen > MAX_SEEN:
+                if self._thread is not None:
+                    self._thread.shutdown(wait=False)
+                self._thread, self._seen = ThreadPoolExecutor(1, "xml"), 0
+            self._seen += len(body)
+            parsing = self._thread.submit(_parse, body)
+        return parsing.result()
+
+
+_READER = _Reader()
 
 
 def _local(tag: Any) -> str:

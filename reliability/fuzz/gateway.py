@@ -100,7 +100,7 @@ class Gateway:
         for status in found:
             if status >= 500 and status != 501:
                 raise Finding(f"the gateway answered {status}")
-        if any(100 < status < 400 for status in found):
+        if wire.unanswered or not found or any(100 < status < 400 for status in found):
             self.rebase()
         else:
             self._compare(found)

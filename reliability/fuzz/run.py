@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import mmap
 import multiprocessing
+import os
 import struct
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,6 +21,8 @@ DEADLINE = 20.0
 """Seconds after which a case that has not ended hangs, on a machine that has other things to do."""
 SLOW = 0.25
 """Seconds of CPU that no case of such sizes may take."""
+TELL = 60.0
+"""Seconds after which a run says how far it is."""
 GROWTH = 8 * 1024 * 1024
 """Bytes that memory may grow by after the first tenth of the cases."""
 KINDS = 25
@@ -180,12 +184,15 @@ def _in_child(
     child = context.Process(target=_child, args=(open_target, seed, start, cases, number, sender))
     child.start()
     sender.close()
-    began = seen_at = time.monotonic()
+    began = seen_at = told_at = time.monotonic()
     seen = 0
     while not receiver.poll(0.5):
         reached = struct.unpack("Q", number[:8])[0]
         if reached != seen:
             seen, seen_at = reached, time.monotonic()
+        if time.monotonic() - told_at > TELL:
+            told_at = time.monotonic()
+            print(f"  {target.name}: {reached:,} cases so far", file=sys.stderr, flush=True)
         if not child.is_alive() and not receiver.poll(0):
             return _lost(target, seed, start, reached, began, f"the process died with {child.exitcode}")
         if reached and time.monotonic() - seen_at > deadline:
@@ -209,10 +216,15 @@ def _child(
     import uvloop
 
     view = memoryview(number).cast("Q")
+    parent = os.getppid()
 
     def progress(count: int) -> None:
         view[0] = count
+        if count % 1000 == 0 and os.getppid() != parent:
+            os._exit(1)  # nobody waits for the verdict
 
+    gc.collect()
+    gc.freeze()
     report = uvloop.run(run(open_target(), seed, cases, start=start, progress=progress))
     sender.send(report)  # type: ignore[attr-defined]
 

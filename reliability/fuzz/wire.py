@@ -12,12 +12,12 @@ from uvicorn.server import ServerState
 
 from gateway.http.connection import Connection
 from gateway.http.crowd import Crowd
-from gateway.http.deadlines import Patience, Watch
+from gateway.http.deadlines import NEVER, Patience, Watch
 from reliability.fuzz.target import Finding
 
 PATIENCE = 15.0
 """Seconds in which an application must be done with a request whose client has gone."""
-PASSES = 40
+PASSES = 2000
 """Turns of the loop that requests get before the client hangs up: enough for some that wait for nothing else."""
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
@@ -31,6 +31,8 @@ class Wire(asyncio.Transport):
         self.sent: list[bytes] = []
         self.closed = False
         self.aborted = False
+        self.unanswered = False
+        """Whether the client hung up before all was answered."""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)}.get(name, default)
@@ -81,9 +83,11 @@ class Wires:
         if state.tasks and latest is not None and not latest.more_body:
             await self._finished(state.tasks)
         for _ in range(PASSES):
-            if not state.tasks:
+            answering = connection._answering
+            if not state.tasks or (answering is not None and answering.waits_since != NEVER):
                 break
             await asyncio.sleep(0)
+        wire.unanswered = bool(state.tasks)
         connection.connection_lost(None)
         if state.tasks:
             await self._finished(state.tasks)
@@ -117,8 +121,8 @@ def statuses(sent: bytes) -> list[int]:
         if found[-1] == 100:
             continue
         length = _LENGTH.search(head)
-        if b"\r\nx-no-body:" in head:
-            continue
+        if b"\r\nx-no-body:" in head or sent.startswith(b"HTTP/1.1 ", at):
+            continue  # the answer to a HEAD
         if length is None or at + int(length[1]) > len(sent):
             return found  # chunked, or the answer to a HEAD, or cut off: what follows is not told apart here
         at += int(length[1])

@@ -126,3 +126,19 @@ async def test_large_bodies_wait_for_their_turn() -> None:
     assert order == ["a", "small", "b", "c"]
     async with budget.take(100 * SMALL_BODY):
         pass
+
+
+def test_a_call_of_values_without_end_is_refused_while_it_comes() -> None:
+    endless = (b'"a",' * 10_000 for _ in range(1000))
+    with pytest.raises(RpcError) as refusal:
+        read([b'{"params":[', *endless])
+    assert refusal.value.code == VALIDATION
+    texts = b'"%b",' % (b"a" * 1000) * 5000
+    assert len(read([b'{"params":[' + texts + b"1]}"])["params"]) == 5001
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"NaN", b"Infinity"])
+def test_a_number_that_could_not_be_told_again_is_refused(number: bytes) -> None:
+    with pytest.raises(RpcError) as refusal:
+        read([b'{"id":%b}' % number])
+    assert refusal.value.code == PARSE

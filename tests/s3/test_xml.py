@@ -199,3 +199,20 @@ def test_the_longest_documents_there_are_are_read() -> None:
         assert len(members["Objects"]) == 1000
     part = "<Part><PartNumber>1</PartNumber><ETag>e</ETag><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>"
     read("CompleteMultipartUpload", f"<CompleteMultipartUpload>{part * 10_000}</CompleteMultipartUpload>".encode())
+
+
+def test_names_that_clients_make_up_are_forgotten() -> None:
+    """The parser itself keeps them for as long as its thread lives."""
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    def documents(count: int, mark: str) -> None:
+        for number in range(count):
+            names = "".join(f"<n{mark}{number}x{each}{'y' * 80}/>" for each in range(40_000))
+            delete(names + KEY)
+
+    documents(6, "a")
+    before = resident()
+    documents(12, "b")
+    assert resident() - before < 40 * 2**20

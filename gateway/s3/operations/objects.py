@@ -232,7 +232,7 @@ async def _look(
         result.update(encryption_members(info.encryption, customer))
     result["ContentLength"] = span.stop - span.start
     if not plain:
-        result.update(_overrides(members))
+        result.update(_overrides(call, members))
     return bucket, info, span, customer, result
 
 
@@ -271,9 +271,16 @@ _OVERRIDES = {
 }
 
 
-def _overrides(members: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``response-*`` parameters: what the caller wants in place of the stored headers."""
-    return {name: value for told, name in _OVERRIDES.items() if (value := members.get(told)) is not None}
+def _overrides(call: Call, members: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``response-*`` parameters: what the caller wants in place of the stored headers.
+
+    They are for who signs: else a link would make a page of what anybody may read. Raises InvalidRequest.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    """
+    found = {name: value for told, name in _OVERRIDES.items() if (value := members.get(told)) is not None}
+    if found and call.principal is None:
+        raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
+    return found
 
 
 _NO_MFA = {"MFA": "no bucket here asks for it: MFA delete cannot be enabled"}

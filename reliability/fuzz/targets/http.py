@@ -161,7 +161,7 @@ def _check_head(scope: Any) -> None:
     hosts = [value for name, value in headers if name == b"host"]
     if len(lengths) > 1 or (lengths and codings) or len(codings) > 1:
         raise Finding(f"a body is framed twice: {headers!r:.300}")
-    if lengths and not (lengths[0].strip().isdigit() and len(lengths[0].strip()) < 21):
+    if lengths and not (lengths[0].strip().isdigit() and len(lengths[0].strip().lstrip(b"0")) < 21):
         raise Finding(f"a length is no number: {lengths!r:.100}")
     if codings and codings[0].strip().lower() != b"chunked":
         raise Finding(f"a body came in {codings!r:.100}")

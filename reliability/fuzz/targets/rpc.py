@@ -125,6 +125,11 @@ def _value(rng: Random) -> Any:
     if chance < 0.53:
         content = base64.b64encode(b"x" * (48_000 + below(rng, 4000))).decode()
         return {"__type__": "bytes", "data": content}
+    if chance < 0.55:
+        deep: Any = []
+        for _ in range(below(rng, 500)):
+            deep = [deep] if rng.random() < 0.5 else {"a": deep}
+        return {"a": deep}
     return pick(rng, _VALUES)
 
 
