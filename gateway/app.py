@@ -18,6 +18,7 @@ from backends.registry import identity as store_identity
 from backends.registry import is_here as store_is_here
 from backends.registry import kinds as store_kinds
 from backends.registry import mask as store_mask
+from gateway.admission import Admission
 from gateway.audit.log import AuditLog
 from gateway.auth.claims import claimed_key
 from gateway.auth.credentials import MasterKey, load_master_key
@@ -50,7 +51,7 @@ from gateway.lifecycle.worker import LifecycleWorker
 from gateway.log_delivery import LogDelivery
 from gateway.metrics import Metrics
 from gateway.metrics_door import PATH as METRICS
-from gateway.metrics_door import MetricsDoor
+from gateway.metrics_door import ClientCount, MetricsDoor
 from gateway.mounting import Mounts
 from gateway.names import Names, StoreFactory, StoreKind
 from gateway.objects import Objects
@@ -203,6 +204,12 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
             groups=Groups(catalog),
             grants=Grants(catalog, names),
             rates=Rates(settings.workers),
+            admission=Admission(
+                requests=settings.max_requests,
+                memory=settings.body_memory,
+                patience=settings.body_patience,
+                writes_hang=lambda: catalog.hangs(settings.write_patience),
+            ),
             keyring=KeyRing(catalog, generation, master_key),
             collector=Collector(catalog, names),
             lifecycle=LifecycleWorker(
@@ -239,6 +246,8 @@ class Application:
         self._s3: S3Door | None = None
         self._rpc: RpcDoor | None = None
         self._keyring: KeyRing | None = None
+        self.clients: ClientCount | None = None
+        """What the server that runs this knows of its connections."""
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -311,10 +320,13 @@ class Application:
                     admits=core.buckets.open_to_anybody,
                     server_logs=logs,
                     admitted=core.count,
+                    admission=core.admission,
                     metrics=counters,
                 )
                 self._rpc = RpcDoor(core, counters)
-                self._metrics = MetricsDoor(core, counters, self._settings.data_dir / CATALOG_FILE, self._worker)
+                self._metrics = MetricsDoor(
+                    core, counters, self._settings.data_dir / CATALOG_FILE, self._worker, self.clients
+                )
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.admission import Admission
 from gateway.audit.log import AuditLog
 from gateway.auth.keyring import KeyRing
 from gateway.buckets import Buckets
@@ -51,6 +52,7 @@ class Core:
     groups: Groups
     grants: Grants
     rates: Rates
+    admission: Admission
     keyring: KeyRing
     collector: Collector
     lifecycle: LifecycleWorker

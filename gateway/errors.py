@@ -303,6 +303,13 @@ class Overloaded(GatewayError):
     """Too much at once; the caller should slow down and try again."""
 
 
+class TooBusy(Overloaded):
+    """A worker has as much under way as it may; nothing was begun."""
+
+    seconds = 1.0
+    """When to try again."""
+
+
 class TooManyRequests(Overloaded):
     """A tenant makes more requests than it may; ``seconds`` from now it may make another."""
 

@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gateway import metrics
 from gateway.core import Core
@@ -27,13 +27,24 @@ STATES = ("ok", "degraded", "open", "unusable")
 log = logging.getLogger("nexus.metrics")
 
 
+class ClientCount(Protocol):
+    """What the server below knows of its connections."""
+
+    connections: int
+    dismissed: int
+    refused: int
+
+
 class MetricsDoor:
     """Answers for every worker: the others leave their samples in the data directory."""
 
-    def __init__(self, core: Core, counters: Metrics, catalog: Path, worker: int) -> None:
+    def __init__(
+        self, core: Core, counters: Metrics, catalog: Path, worker: int, crowd: ClientCount | None = None
+    ) -> None:
         settings = core.settings
         self._core = core
         self._counters = counters
+        self._crowd = crowd
         self._catalog = catalog
         self._worker = worker
         self._workers = settings.workers
@@ -117,6 +128,14 @@ class MetricsDoor:
             yield Sample("nexus_store_opened_total", labels, health.opened)
 
     def _process(self) -> Iterator[Sample]:
+        crowd, admission = self._crowd, self._core.admission
+        if crowd is not None:
+            yield Sample("nexus_connections", {}, crowd.connections)
+            yield Sample("nexus_connections_dismissed_total", {}, crowd.dismissed)
+            yield Sample("nexus_connections_refused_total", {}, crowd.refused)
+        yield Sample("nexus_requests_under_way", {}, admission.under_way)
+        yield Sample("nexus_requests_refused_total", {}, admission.refused)
+        yield Sample("nexus_body_memory_bytes", {}, admission.memory_in_use)
         buffers, collected = self._core.content.buffers, self._core.collector.collected
         yield Sample("nexus_buffers", {}, buffers.total)
         yield Sample("nexus_buffers_in_use", {}, buffers.total - buffers.free)

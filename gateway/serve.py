@@ -255,7 +255,8 @@ def server_config(settings: Settings, application: Application) -> uvicorn.Confi
 
     from gateway.http.connection import Connection
 
-    protocol = partial(Connection, patience=_patience(settings), watch=Watch(), crowd=_crowd(settings, application))
+    crowd = application.clients = _crowd(settings, application)
+    protocol = partial(Connection, patience=_patience(settings), watch=Watch(), crowd=crowd)
     return uvicorn.Config(
         application,
         loop="uvloop",

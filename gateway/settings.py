@@ -78,6 +78,14 @@ class Settings(BaseSettings):
     """Largest line and headers of a request."""
     max_connections: int | None = Field(None, ge=1)
     """Most connections of a worker; unset, as many as its descriptors are enough for."""
+    max_requests: int = Field(1024, ge=1)
+    """Most requests that a worker has under way."""
+    body_memory: int = Field(256 * MIB, ge=8 * MIB)
+    """Bytes of memory for long bodies on their way through a worker."""
+    body_patience: float = Field(10.0, ge=0)
+    """How long a body waits for such memory before its request is refused."""
+    write_patience: float = Field(10.0, gt=0)
+    """After how long without any write of a worker ending, though some wait, more are refused."""
     shutdown_timeout: int = Field(30, ge=0, le=3600)
     """How long what is under way may take to finish once the server was told to stop."""
 

@@ -6,6 +6,7 @@ goes with the first write of the action that commits, or with none.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -45,18 +46,38 @@ class Accompanied:
 
     def __init__(self, inner: Catalog) -> None:
         self._inner = inner
+        self._under_way = 0
+        self._moved_at = 0.0
+        """When a write ended last, or the first of those under way began."""
         self.read = inner.read
         self.find = inner.find
         self.scan = inner.scan
         self.exclusive = inner.exclusive
         self.close = inner.close
 
+    def hangs(self, seconds: float) -> bool:
+        """Whether writes wait, and none ended for so long."""
+        return self._under_way > 0 and time.monotonic() - self._moved_at > seconds
+
+    def _begin(self) -> None:
+        if not self._under_way:
+            self._moved_at = time.monotonic()
+        self._under_way += 1
+
+    def _end(self) -> None:
+        self._under_way -= 1
+        self._moved_at = time.monotonic()
+
     async def write(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         companion = _waiting.get()
-        if companion is None or companion.gone:
-            return await self._inner.write(verb, *args, **kwargs)
-        with _leaving(companion):
-            return await self._inner.write(_together, companion, lambda: verb(*args, **kwargs))
+        self._begin()
+        try:
+            if companion is None or companion.gone:
+                return await self._inner.write(verb, *args, **kwargs)
+            with _leaving(companion):
+                return await self._inner.write(_together, companion, lambda: verb(*args, **kwargs))
+        finally:
+            self._end()
 
 
 @contextmanager

@@ -107,6 +107,7 @@ class Connection(asyncio.Protocol):
             self._application = crowd.hosted(self._application)
             self._until = now + min(GUEST_SECONDS, self.patience.head)
         self._state.connections.add(cast(Any, self))
+        crowd.connections = len(self._state.connections)
         self._watch.begin(self._all)
 
     def _all(self) -> Collection[Impatient]:
@@ -114,6 +115,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._state.connections.discard(cast(Any, self))
+        self._crowd.connections = len(self._state.connections)
         if self._is_guest:
             self._crowd.leave(self)
         self._closing = True

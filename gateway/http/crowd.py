@@ -87,6 +87,7 @@ class Crowd:
     def __init__(self, limit: int = 8192, reserve: int = RESERVE, doors: Doors | None = None) -> None:
         self.limit = limit
         self.turns = Turns()
+        self.connections = 0
         self.refused = 0
         """Connections and requests for which there was no room."""
         self.dismissed = 0

@@ -7,9 +7,11 @@ import json
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import ExitStack
 from random import getrandbits
 from typing import Any
 
+from gateway.admission import DOWNLOAD, UPLOAD
 from gateway.core import Core
 from gateway.errors import NotAllowed
 from gateway.metrics import Metrics
@@ -50,11 +52,13 @@ class RpcDoor:
         elif path == "/api/auth/whoami":
             await self._whoami(scope, send)
         elif path.startswith(STREAMS) and scope["method"] in ("GET", "PUT"):
-            await self._stream(scope, receive, send)
+            with ExitStack() as held:
+                await self._stream(held, scope, receive, send)
         elif path == PREFIX + "status":
             await _answer(send, 200, _STATUS | {"methods": sorted(METHODS)})
         else:
-            await self._call(path.removeprefix(PREFIX), scope, receive, send)
+            with ExitStack() as held:
+                await self._call(held, path.removeprefix(PREFIX), scope, receive, send)
 
     async def _principal(self, scope: Scope) -> Principal | None:
         keys = [value for name, value in scope["headers"] if name == b"authorization"]
@@ -82,14 +86,28 @@ class RpcDoor:
         }
         await _answer(send, 200, known)
 
-    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _enter(self, held: ExitStack, caller: Principal, *, writes: bool = False, room: int = 0) -> None:
+        """Count a call as under way until ``held`` is closed; an admin's is, whatever else there is.
+
+        Raises TooManyRequests, TooBusy.
+        """
+        self._core.rates.take(caller)
+        admission, share = self._core.admission, caller.share
+        if not caller.is_admin:
+            admission.enter(share, writes=writes)
+            held.callback(admission.leave, share)
+        if room:
+            held.callback(admission.give_back, share, await admission.room(share, room))
+
+    async def _stream(self, held: ExitStack, scope: Scope, receive: Receive, send: Send) -> None:
         name, principal, start = f"stream.{scope['method']}", None, time.perf_counter()
         facts = _facts(scope)
         try:
             principal = await self._principal(scope)
             if principal is None:
                 raise RpcError(ACCESS_DENIED, "a valid API key is needed")
-            self._core.rates.take(principal)
+            puts = scope["method"] == "PUT"
+            await self._enter(held, principal, writes=puts, room=UPLOAD if puts else DOWNLOAD)
             tree = Tree(self._core, principal, facts)
             path = streams.path_of(scope["raw_path"], STREAMS)
             if scope["method"] == "PUT":
@@ -111,7 +129,7 @@ class RpcDoor:
             await stream(receive, send, opened.body)
         self._note(scope, name, principal, None, opened.span.stop - opened.span.start, start, facts)
 
-    async def _call(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call(self, held: ExitStack, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         call_id: Any = None
         principal, told, start = None, None, time.perf_counter()
         facts = _facts(scope)
@@ -119,7 +137,7 @@ class RpcDoor:
             principal = await self._principal(scope)
             if principal is None:
                 raise RpcError(ACCESS_DENIED, "a valid API key is needed")
-            self._core.rates.take(principal)
+            await self._enter(held, principal)
             limit = declared_size(scope["headers"], self._core.settings.rpc_max_body)
             async with self._budget.take(limit):
                 call = await read_call(receive, limit)

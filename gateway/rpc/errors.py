@@ -89,6 +89,8 @@ def to_rpc_error(error: Exception) -> RpcError:
         return RpcError(INTERNAL, "internal error")
     if isinstance(error, domain.TooManyRequests):
         return RpcError(UNAVAILABLE, str(error), {"reason": "rate", "retry_after": max(1, math.ceil(error.seconds))})
+    if isinstance(error, domain.TooBusy):
+        return RpcError(UNAVAILABLE, str(error), {"reason": "overload", "retry_after": math.ceil(error.seconds)})
     message = str(error) or _UNTOLD.get(type(error), type(error).__name__)
     code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), INTERNAL)
     if isinstance(error, domain.StoreUnreachable):

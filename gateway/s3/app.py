@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from gateway.admission import DOWNLOAD, SHORT, UPLOAD, Admission
 from gateway.auth.payload import UNSIGNED
 from gateway.auth.sigv4 import IN_QUERY, Identity, RequestHead, Verifier
 from gateway.errors import BucketNotFound
@@ -62,6 +63,9 @@ MAX_XML_BYTES = 8 * 1024 * 1024
 SHORT_XML_BYTES = 64 * 1024
 """A longer document is parsed in a thread: one of 8 MiB takes longer than others shall wait."""
 
+NOBODY = "-"
+"""Who requests without credentials are counted with: each other."""
+
 _SERVER = (b"server", b"NexusGateway")
 
 log = logging.getLogger("nexus.s3")
@@ -86,6 +90,7 @@ class S3Door:
         access_log: AccessLog | None = None,
         server_logs: LogDelivery | None = None,
         admitted: Callable[[Principal], None] = lambda principal: None,
+        admission: Admission | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._core = core
@@ -96,6 +101,7 @@ class S3Door:
         self._access_log = access_log or AccessLog()
         self._server_logs = server_logs
         self._admitted = admitted
+        self._admission = admission or Admission()
         self._metrics = metrics
         self._routes = Routes(operations().values())
         self._endpoints = compile_endpoints(operations(), registry.handlers)
@@ -115,6 +121,8 @@ class S3Door:
         try:
             try:
                 status, headers, body = await self._answer(visit, scope, receive)
+                if visit.share is not None and visit.method == "GET" and not isinstance(body, bytes):
+                    await self._make_room_to_send(visit, visit.share, body)
             except Exception as error:
                 status, headers, body = self._refuse(visit, error)
             visit.status = status
@@ -126,6 +134,8 @@ class S3Door:
             visit.answered = perf_counter()
             await send_answer(visit, receive, send, headers, body, closes=closes)
         finally:
+            if visit.share is not None:
+                self._admission.leave(visit.share, visit.room)
             logs, call = self._server_logs, visit.call
             if logs is not None and (call is None or call.notes is not None or logs.may_keep(visit.bucket)):
                 await self._keep_record(logs, visit, scope, headers)
@@ -166,8 +176,7 @@ class S3Door:
         identity = visit.identity = await self._verifier.verify(head)
         if identity.principal is None:
             await self._admit_nobody(visit, scope)
-        else:
-            self._admit(visit, identity.principal)
+        self._enter(visit, identity.principal)
         bucket, key = visit.bucket, visit.key = split_path(raw_path, hosted)
         query = parse_query(raw_query) if raw_query else {}
         told: Mapping[bytes, bytes] = headers
@@ -184,6 +193,7 @@ class S3Door:
         members = endpoint.parse(bucket, key, query, told)
         call = self._call(visit, scope, identity, operation, query, told, members, body)
         if endpoint.parse_document is not None:
+            await self._make_room(visit, body, self._max_xml_bytes)
             document = await body.read(self._max_xml_bytes)
             verify_document(operation, document, headers, body.trailers)
             if len(document) <= SHORT_XML_BYTES:
@@ -191,6 +201,7 @@ class S3Door:
             else:
                 members.update(await asyncio.to_thread(endpoint.parse_document, document))
         elif endpoint.stream is not None:
+            await self._make_room(visit, body, UPLOAD)
             members[endpoint.stream] = body
         if operation.name in ADMINISTERING:
             async with self._core.audit.recording(deed_of(call), judged):
@@ -201,8 +212,7 @@ class S3Door:
         """Serve a request of S3 Control."""
         visit.operation = control.OPERATION
         identity = visit.identity = await self._verifier.verify(head)
-        if identity.principal is not None:
-            self._admit(visit, identity.principal)
+        self._enter(visit, identity.principal)
         visit.body = body = identity.payload.open(receive, visit.headers)
         recording: AbstractAsyncContextManager[None] = nullcontext()
         if visit.method in ("PUT", "DELETE"):
@@ -231,11 +241,11 @@ class S3Door:
         visit.identity = identity
         if identity.principal is None:
             await self._admit_nobody(visit, scope)
-        else:
-            self._admit(visit, identity.principal)
+        self._enter(visit, identity.principal)
         endpoint = self._endpoints[quirks.FORM_OPERATION]
         headers = object_headers(form, visit.headers)
         members = endpoint.parse(visit.bucket, visit.key, {}, headers)
+        await self._make_room(visit, body, UPLOAD)
         await form.file.begin()
         call = self._call(visit, scope, identity, endpoint.operation, {}, headers, members, form.file)
         in_path = self._domains.bucket_of(visit.headers.get(b"host", b"")) is None
@@ -279,6 +289,7 @@ class S3Door:
 
     async def _answer_from(self, websites: WebsiteDoor, visit: Visit, scope: Scope, receive: Receive) -> Response:
         visit.operation = "Website"
+        self._enter(visit, None)
         visit.bucket, visit.key = self._place(visit, scope)
         visit.body = UNSIGNED.open(receive, visit.headers)
         host = visit.headers.get(b"host", b"").decode("latin-1")
@@ -314,10 +325,27 @@ class S3Door:
                 return
         await keep_record(logs, visit, scope, headers, self._host_id)
 
-    def _admit(self, visit: Visit, principal: Principal) -> None:
-        """Let go on who is known."""
-        visit.user = principal.user_id
-        self._admitted(principal)
+    def _enter(self, visit: Visit, caller: Principal | None) -> None:
+        """Count a request, from now on as one that is under way. Raises TooManyRequests, TooBusy."""
+        share = NOBODY
+        if caller is not None:
+            visit.user, share = caller.user_id, caller.share
+            self._admitted(caller)
+        self._admission.enter(share, writes=visit.method not in ("GET", "HEAD"))
+        visit.share = share
+
+    async def _make_room(self, visit: Visit, body: Body, most: int) -> None:
+        """See that there is memory for a body, of which at most so much is in it at once."""
+        size = most if body.length is None else min(body.length, most)
+        if size > SHORT and visit.share is not None:
+            visit.room += await self._admission.room(visit.share, size)
+
+    async def _make_room_to_send(self, visit: Visit, share: str, body: object) -> None:
+        try:
+            visit.room += await self._admission.room(share, DOWNLOAD)
+        except BaseException:
+            await close(body)
+            raise
 
     async def _admit_nobody(self, visit: Visit, scope: Scope) -> None:
         """Raise AccessDenied for a request without credentials where nothing may be open to it."""

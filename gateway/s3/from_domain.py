@@ -112,6 +112,10 @@ def _entity_too_small(error: domain.EntityTooSmall) -> S3Error:
     )
 
 
+def _slow_down(seconds: float) -> S3Error:
+    return SlowDown().with_headers((b"retry-after", b"%d" % max(1, math.ceil(seconds))))
+
+
 def _no_such_key(error: domain.ObjectNotFound) -> S3Error:
     answer = NoSuchKey(Key=error.key)
     if error.marker is None:
@@ -176,7 +180,8 @@ _FROM_DOMAIN: dict[type[domain.GatewayError], Callable[[Any], S3Error]] = {
     domain.StoreUnreachable: lambda e: ServiceUnavailable().with_headers((b"retry-after", b"%d" % e.retry_after)),
     domain.StorageFull: lambda e: InsufficientCapacity(),
     domain.QuotaExceeded: lambda e: QuotaExceeded(f"The quota of your account, {e.limit} {e.what}, is exceeded."),
-    domain.TooManyRequests: lambda e: SlowDown().with_headers((b"retry-after", b"%d" % max(1, math.ceil(e.seconds)))),
+    domain.TooBusy: lambda e: _slow_down(e.seconds),
+    domain.TooManyRequests: lambda e: _slow_down(e.seconds),
     domain.Overloaded: lambda e: SlowDown(),
     domain.UnknownStorageClass: lambda e: InvalidStorageClass(StorageClassRequested=e.storage_class),
     domain.NotHeld: lambda e: NotImplemented_(str(e)),

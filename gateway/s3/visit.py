@@ -30,7 +30,7 @@ class Visit:
             "method",
             "operation",
         ),
-        *("request_id", "sent", "site", "started", "status", "user"),
+        *("request_id", "room", "sent", "share", "site", "started", "status", "user"),
     )
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
@@ -46,6 +46,10 @@ class Visit:
         self.key = ""
         self.operation = "-"
         self.user = "-"
+        self.share: str | None = None
+        """Who it is counted with while it is under way; None while it is not counted."""
+        self.room = 0
+        """Memory that it holds for its body, or for the answer's."""
         self.identity: Identity | None = None
         self.body: RequestBody | None = None
         self.call: Call | None = None
