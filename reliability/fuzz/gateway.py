@@ -33,6 +33,7 @@ BUCKETS = ("bucket", "sentinel")
 
 _NEVER: dict[str, Any] = {"log_delivery_seconds": 1e6, "lifecycle_interval": 1e6, "gc_interval": 1e6}
 """Nothing happens by itself: what changes, a case has changed."""
+_LOG = logging.getLogger("nexus")
 _BESIDES = frozenset({"meta", "audit_log", "audit_head", "api_keys", "garbage", "blobs", "migrations"})
 """Tables that a refusal may change: what was refused is audited, keys are used, and blobs without a name go in time."""
 
@@ -49,7 +50,8 @@ class Gateway:
         self.api_key = ""
 
     async def open(self) -> None:
-        logging.getLogger("nexus").setLevel(logging.CRITICAL)
+        self._log_level = _LOG.level
+        _LOG.setLevel(logging.CRITICAL)
         settings = Settings(
             data_dir=self._folder,
             durability="none",
@@ -145,6 +147,7 @@ class Gateway:
 
     async def close(self) -> None:
         """End, and see that nothing is damaged, and that what has no name was garbage and went."""
+        _LOG.setLevel(self._log_level)
         try:
             await self.core.collector.run(0)
             stored = self._catalog.execute("SELECT count(*) FROM blobs").fetchone()[0]
