@@ -14,6 +14,7 @@ import mimetypes
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ _UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 DIRECTORY = "application/x-directory"
 _TYPES = mimetypes.MimeTypes()
 """Python's own table: what the machine has besides would make servers differ."""
+SETTLED_SECONDS = 60.0
+"""A directory that has not changed for so long is on the disk: who changed it has synced it, or the system has."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -106,7 +109,7 @@ def opened_folder(root: str, names: Sequence[bytes], *, make: bool = False, sync
 
 def _enter(fd: int, name: bytes, make: bool, sync: bool, so_far: Sequence[bytes]) -> int:
     try:
-        return os.open(name, _FOLDER, dir_fd=fd)
+        found = os.open(name, _FOLDER, dir_fd=fd)
     except FileNotFoundError:
         if not make:
             raise
@@ -115,11 +118,28 @@ def _enter(fd: int, name: bytes, make: bool, sync: bool, so_far: Sequence[bytes]
             shown = b"/".join(so_far).decode(errors="replace")
             raise KeyRefused(f"{shown!r} is no directory: nothing can lie below it") from error
         raise
+    else:
+        if sync:
+            _settle(fd, found)
+        return found
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, dir_fd=fd)
     if sync:
         os.fsync(fd)
     return os.open(name, _FOLDER, dir_fd=fd)
+
+
+def _settle(parent: int, found: int) -> None:
+    """See that a directory's own entry is on the disk; closes ``found`` where that fails.
+
+    Who made it a moment ago may not have come to the sync, and a power cut would take what lies below along with it.
+    """
+    try:
+        if time.time() - os.fstat(parent).st_mtime < SETTLED_SECONDS:
+            os.fsync(parent)
+    except BaseException:
+        os.close(found)
+        raise
 
 
 def open_folder_at(folder: int, name: bytes) -> int | None:

@@ -15,7 +15,7 @@ import pytest
 from backends import local_walk
 from backends.base import ByteRange, StoreMisconfigured, StoreRefused, StoreUnavailable
 from backends.hidden import Hidden
-from backends.local_files import NOTE
+from backends.local_files import NOTE, opened_folder
 from backends.local_native import LocalNative
 from backends.native import KeyRefused, NativeAttributes, NativeStore, StateChanged
 from tests.contracts.native_store import PLAIN, SAID, NativeStoreContract, chunks, content, put, shown
@@ -241,3 +241,21 @@ async def test_our_own_directory_is_made_again_where_others_removed_it(store: Na
     shutil.rmtree(tmp_path / ".nexus")
     await put(store, "a", b"2")
     assert await content(store, "a") == b"2"
+
+
+def test_a_directory_that_was_made_a_moment_ago_is_synced_by_whoever_writes_below_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made" / "before").mkdir(parents=True)
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+
+    def enter() -> list[str]:
+        synced.clear()
+        with opened_folder(str(tmp_path), [b"made", b"before"], make=True, sync=True):
+            return list(synced)
+
+    assert enter() == [str(tmp_path), str(tmp_path / "made")]
+    for folder in (tmp_path, tmp_path / "made"):
+        os.utime(folder, (0, 0))
+    assert enter() == []
