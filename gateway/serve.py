@@ -13,9 +13,10 @@ import os
 import resource
 import signal
 import socket
+import sys
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,7 @@ def run(settings: Settings, *, init: bool, admin: str = ADMIN, reset: bool = Fal
     if not is_user_id(admin):
         raise ServeError(f"{admin!r} is no user's id: it has 1 to 64 letters, digits and . _ @ -")
     start_logging(settings)
-    with _listen(settings.host, settings.port) as listener:
+    with _listen(settings.host, settings.port, settings.workers) as listeners:
         if reset:
             from gateway import recovery
 
@@ -83,7 +84,7 @@ def run(settings: Settings, *, init: bool, admin: str = ADMIN, reset: bool = Fal
             if settings.mounts_file is not None:
                 reconcile_mounts(settings, settings.mounts_file)
             print(f"Nexus Gateway serves http://{settings.host}:{settings.port}; Ctrl-C stops it.", flush=True)
-            _serve(settings, listener)
+            _serve(settings, listeners)
 
 
 def start_logging(settings: Settings) -> None:
@@ -99,20 +100,37 @@ def start_logging(settings: Settings) -> None:
 
 
 @contextmanager
-def _listen(host: str, port: int) -> Iterator[socket.socket]:
-    """The socket that every worker accepts from."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+def _listen(host: str, port: int, workers: int) -> Iterator[Sequence[socket.socket]]:
+    """The socket that each worker accepts from.
+
+    One for each, among which the kernel spreads connections: from one that they share, whoever wakes first takes all
+    that wait. Where the kernel spreads nothing, they do share one.
+    """
+    with ExitStack() as stack:
+        spreads = sys.platform == "linux" and workers > 1
+        if spreads:
+            with _bound(host, port):  # a port that others listen on, another gateway say, is not for sharing
+                pass
+        listeners = [stack.enter_context(_bound(host, port, shared=spreads)) for _ in range(workers if spreads else 1)]
+        for listener in listeners:
+            listener.listen(BACKLOG)
+            listener.set_inheritable(True)
+        yield listeners if spreads else listeners * workers
+
+
+def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise ServeError(f"{host}:{port} is in use by another process; choose another --port") from None
-            raise ServeError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-        listener.listen(BACKLOG)
-        listener.set_inheritable(True)
-        yield listener
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ServeError(f"{host}:{port} is in use by another process; choose another --port") from None
+        raise ServeError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
 
 
 @contextmanager
@@ -192,13 +210,13 @@ def reconcile_mounts(settings: Settings, path: Path) -> None:
 # -- processes
 
 
-def _serve(settings: Settings, listener: socket.socket) -> None:
+def _serve(settings: Settings, listeners: Sequence[socket.socket]) -> None:
     if settings.workers == 1:
-        serve_in_process(settings, listener)
+        serve_in_process(settings, listeners[0])
         return
     from gateway.supervisor import supervise
 
-    if not supervise(settings, listener):
+    if not supervise(settings, listeners):
         raise SystemExit(HURRIED)
 
 

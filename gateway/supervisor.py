@@ -1,4 +1,8 @@
-"""Several worker processes on one listening socket: started, watched, restarted, stopped together."""
+"""Several worker processes on one port: started, watched, restarted, stopped together.
+
+Each accepts from a socket of its own, which is kept open here: who connects while a worker is started again waits for
+that, and is not refused.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 from gateway.settings import Settings
@@ -28,15 +33,11 @@ PR_SET_PDEATHSIG = 1
 
 
 class _Supervisor:
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listeners: Sequence[socket.socket]) -> None:
         self._count = settings.workers
         self._grace = settings.shutdown_timeout + LEAVING_SECONDS
-        self._listener = listener
-        self._environment = {
-            **os.environ,
-            SETTINGS_VARIABLE: settings.for_worker(),
-            SOCKET_VARIABLE: str(listener.fileno()),
-        }
+        self._listeners = listeners
+        self._environment = {**os.environ, SETTINGS_VARIABLE: settings.for_worker()}
         self._workers: list[subprocess.Popen[bytes]] = []
         self._signals = 0
         self._bell, self._ring = os.pipe()
@@ -53,10 +54,11 @@ class _Supervisor:
         return self._end()
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
+        listener = self._listeners[number].fileno()
         return subprocess.Popen(
             [sys.executable, "-m", "gateway.supervisor"],
-            env={**self._environment, NUMBER_VARIABLE: str(number)},
-            pass_fds=(self._listener.fileno(),),
+            env={**self._environment, NUMBER_VARIABLE: str(number), SOCKET_VARIABLE: str(listener)},
+            pass_fds=(listener,),
             stdin=subprocess.DEVNULL,
         )
 
@@ -76,7 +78,8 @@ class _Supervisor:
         os.write(self._ring, b"!")
 
     def _end(self) -> bool:
-        self._listener.close()  # or who connects now would wait for nobody
+        for listener in self._listeners:
+            listener.close()  # or who connects now would wait for nobody
         for worker in self._workers:
             worker.terminate()
         deadline = time.monotonic() + self._grace
@@ -90,9 +93,9 @@ class _Supervisor:
         return True
 
 
-def supervise(settings: Settings, listener: socket.socket) -> bool:
-    """Run the workers until SIGTERM or SIGINT; whether each finished then what was under way."""
-    return _Supervisor(settings, listener).run()
+def supervise(settings: Settings, listeners: Sequence[socket.socket]) -> bool:
+    """Run a worker for each socket until SIGTERM or SIGINT; whether each finished then what was under way."""
+    return _Supervisor(settings, listeners).run()
 
 
 def work() -> None:
