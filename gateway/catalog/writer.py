@@ -141,7 +141,7 @@ class Writer:
         """Run the brief programs up to the first that is not, unless that would mean to wait."""
         try:
             fcntl.flock(self.turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:  # another process has its turn; what else it may be, the thread will meet again, and tell
             return
         try:
             self.conn.execute("BEGIN IMMEDIATE")
@@ -158,7 +158,7 @@ class Writer:
         with contextlib.suppress(sqlite3.Error):
             if self.conn.in_transaction:
                 self.conn.execute("ROLLBACK")
-        fcntl.flock(self.turn, fcntl.LOCK_UN)
+        self._yield_turn()
         group.begun, group.spoiled, group.ran, group.under_way = False, False, 0, None
         for job in group.jobs:
             job.renew()
@@ -222,7 +222,11 @@ class Writer:
                 job.error = translate(error)
         finally:
             if group.begun:
-                fcntl.flock(self.turn, fcntl.LOCK_UN)
+                self._yield_turn()
+
+    def _yield_turn(self) -> None:
+        with contextlib.suppress(OSError):  # a turn that cannot be given up ends with the process: no reason to hang
+            fcntl.flock(self.turn, fcntl.LOCK_UN)
 
     def _overwrite(self) -> None:
         """Let a transaction that changes nothing take the place of one that failed.

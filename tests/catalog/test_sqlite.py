@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import multiprocessing
 import os
@@ -123,6 +124,20 @@ async def test_another_process_s_turn_is_waited_for_in_the_thread(catalog: Sqlit
     assert not writing.done()
     os.close(turn)
     assert await writing == 2
+
+
+async def test_a_lock_that_fails_is_told_and_hangs_nobody(
+    catalog: SqliteCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", fail)
+        for program in (brief_bump, bump):
+            with pytest.raises(OSError, match="no locks here"):
+                await asyncio.wait_for(catalog.write(program), 10)
+    assert await asyncio.wait_for(catalog.write(brief_bump), 10) == 2
 
 
 async def test_a_writer_that_takes_no_turns_is_waited_for_too(catalog: SqliteCatalog, tmp_path: Path) -> None:
