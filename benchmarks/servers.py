@@ -36,7 +36,6 @@ from tests.e2e.harness import free_port
 
 START_SECONDS = 60
 WEED = "v0.0.0-20261109003541-7506e5f91cd6"
-WEED_REPLACES = "github.com/tyler-smith/go-bip39=github.com/cosmos/go-bip39@v1.0.0"
 S3RVER = "3.7.1"
 WEED_PACKAGE = "github.com/seaweedfs/seaweedfs/weed"
 

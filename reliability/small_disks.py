@@ -11,8 +11,6 @@ from typing import Protocol
 
 from reliability.faults import Call, Faults
 
-READY_SECONDS = 10
-
 
 class SmallDisk(Protocol):
     name: str

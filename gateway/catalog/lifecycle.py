@@ -32,7 +32,6 @@ _FACTS = "key, size, tags, storage_class"
 _REPLACED = (
     f"{_FACTS}, noncurrent_since, modified_at, version, version_id, is_marker, lock_mode, lock_until, legal_hold"
 )
-MAX_NEWER = 2**31
 
 
 class Mandate(NamedTuple):

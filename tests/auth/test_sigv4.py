@@ -296,8 +296,6 @@ async def test_signed_chunks_of_nobody_are_refused(mode: str) -> None:
 
 # -- refusals
 
-SKEWED = "20200101T000000Z"
-
 
 @pytest.mark.parametrize(
     ("change", "error", "text"),
