@@ -31,4 +31,6 @@ class Columns(Sequence[Mapping[str, Any]]):
     def __getitem__(self, at: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
         if isinstance(at, slice):
             return [self[number] for number in range(*at.indices(self._size))]
+        if at >= self._size:  # by which iteration ends, also where there is no column to tell
+            raise IndexError(at)
         return {name: column[at] for name, column in self.columns.items()}
