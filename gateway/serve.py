@@ -109,8 +109,8 @@ def _listen(host: str, port: int, workers: int) -> Iterator[Sequence[socket.sock
     with ExitStack() as stack:
         spreads = sys.platform == "linux" and workers > 1
         if spreads:
-            with _bound(host, port):  # a port that others listen on, another gateway say, is not for sharing
-                pass
+            with _bound(host, port) as alone:  # a port that others listen on, another gateway say, is not for sharing
+                port = alone.getsockname()[1]  # of --port 0 too, all get the same
         listeners = [stack.enter_context(_bound(host, port, shared=spreads)) for _ in range(workers if spreads else 1)]
         for listener in listeners:
             listener.listen(BACKLOG)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from gateway.serve import _listen
 from tests.e2e.harness import Server
 from tests.e2e.signing import Raw, Socket, request
 
@@ -39,3 +44,28 @@ def test_a_port_with_several_workers_is_shared_with_no_other_gateway(
         done = server.run("serve", "--init", "--port", str(server.port), "--data-dir", other, "--workers", workers)
         assert done.returncode == 1
         assert f":{server.port} is in use" in done.stderr
+
+
+def test_who_connects_while_a_worker_is_started_again_is_answered(new_server: Callable[..., Server]) -> None:
+    server = new_server("--workers", "2")
+    s3 = server.s3()
+    s3.put_object(Bucket="workspace", Key="kept", Body=b"acknowledged")
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    for victim in children.read_text().split():
+        os.kill(int(victim), signal.SIGKILL)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(Socket(server)) for _ in range(CONNECTIONS)]
+        for connection in connections:
+            connection.send(request("GET", "/", Raw(server).sign("GET", "/").headers))
+        for connection in connections:
+            assert connection.head().startswith(b"HTTP/1.1 200")
+    assert s3.get_object(Bucket="workspace", Key="kept")["Body"].read() == b"acknowledged"
+
+
+def test_port_0_is_one_port_for_all_workers() -> None:
+    with _listen("127.0.0.1", 0, 2) as listeners:
+        ports = {listener.getsockname()[1] for listener in listeners}
+        assert len(listeners) == 2
+        assert len(ports) == 1
+        with socket.create_connection(("127.0.0.1", ports.pop())):
+            pass
