@@ -75,7 +75,7 @@ class Connection:
         whole = False
         try:
             async with asyncio.timeout(self._seconds):
-                answer, lasts = await self._exchange(method, _head(method, target, headers, len(body)), body)
+                answer, lasts = await self._exchange(method, head_of(method, target, headers, len(body)), body)
             whole = lasts
             return answer
         except TimeoutError:
@@ -91,7 +91,7 @@ class Connection:
         _, writer = await self._open()
         try:
             with suppress(OSError):
-                writer.write(_head(method, target, headers, size))
+                writer.write(head_of(method, target, headers, size))
                 await _write(writer, body)
         finally:
             self.close()
@@ -102,7 +102,7 @@ class Connection:
         try:
             with suppress(OSError, EOFError):
                 async with asyncio.timeout(self._seconds):
-                    writer.write(_head("GET", target, headers, 0))
+                    writer.write(head_of("GET", target, headers, 0))
                     await reader.readexactly(after)
         except TimeoutError:
             raise Hung(f"GET {target.partition('?')[0]}: no body within {self._seconds:.0f} s") from None
@@ -153,7 +153,7 @@ async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> byt
     return bytes(content)
 
 
-def _head(method: str, target: str, headers: Mapping[str, str], size: int) -> bytes:
+def head_of(method: str, target: str, headers: Mapping[str, str], size: int) -> bytes:
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     if size or method in ("PUT", "POST"):
         lines.append(f"content-length: {size}")

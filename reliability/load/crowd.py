@@ -1,0 +1,200 @@
+"""Clients of every kind, most of them trying: each visit is one connection, or a few requests on one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from random import Random
+
+from reliability.bodies import body_of
+from reliability.load.site import LARGE, LARGE_BYTES, SECONDS, Caller, Site
+from reliability.wire import Lost, head_of
+from tests.e2e.signing import UNSIGNED
+
+Visit = Callable[[Site, Caller, Random], Awaitable[None]]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def crowd(site: Site, caller: Caller, count: int, seconds: float, seed: str) -> None:
+    """So many clients at once, for so long."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    tasks = [asyncio.create_task(_visitor(site, caller, Random(f"{seed}/{n}"), until)) for n in range(count)]
+    await asyncio.wait(tasks, timeout=seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _visitor(site: Site, caller: Caller, dice: Random, until: float) -> None:
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(dice.random())
+    while loop.time() < until:
+        visit = dice.choices(list(VISITS), list(VISITS.values()))[0]
+        site.seen[visit.__name__] += 1
+        try:
+            await visit(site, caller, dice)
+        except Lost as error:
+            site.problem(f"{visit.__name__}: {error}")
+        except (OSError, EOFError, ValueError):
+            if visit in POLITE:
+                site.problem(f"{visit.__name__}: the connection broke")
+            await asyncio.sleep(0.1)
+        except Exception as error:
+            site.problem(f"{visit.__name__}: {error!r}")
+
+
+@asynccontextmanager
+async def _connected(caller: Caller) -> AsyncIterator[Streams]:
+    streams = await asyncio.open_connection("127.0.0.1", caller.port, limit=1024 * 1024)
+    try:
+        yield streams
+    finally:
+        streams[1].close()
+
+
+def _signed(caller: Caller, method: str, name: str, size: int = 0) -> bytes:
+    path = caller.path(name)
+    return head_of(method, path, caller.signer().sign(method, path, payload=UNSIGNED).headers, size)
+
+
+async def _status(reader: asyncio.StreamReader) -> tuple[int, int]:
+    """Status and length of the answer that begins."""
+    lines = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
+    sizes = [int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:")]
+    return int(lines[0].split(b" ")[1]), sizes[0] if sizes else 0
+
+
+# -- who behaves
+
+
+async def fast(site: Site, caller: Caller, dice: Random) -> None:
+    connection = caller.connect()
+    try:
+        for _ in range(10):
+            name = site.fresh("fast")
+            if await site.put(caller, connection, name, dice.choice((0, 100, 4096, 70_000))):
+                await site.check(connection, caller.path(name))
+            await asyncio.sleep(dice.random())
+    finally:
+        connection.close()
+
+
+async def slow_put(site: Site, caller: Caller, dice: Random) -> None:
+    name, size = site.fresh("slow"), 60_000
+    body = body_of(name, size)
+    async with _connected(caller) as (reader, writer):
+        writer.write(_signed(caller, "PUT", name, size))
+        for start in range(0, size, 6000):
+            await asyncio.sleep(dice.random() / 2)
+            writer.write(body[start : start + 6000])
+            await writer.drain()
+        async with asyncio.timeout(SECONDS):
+            status, _ = await _status(reader)
+    site.seen[f"slow put {status}"] += 1
+    if status == 200:
+        site.acknowledged(caller, name, size)
+    elif status != 503:
+        site.problem(f"a slow put is answered with {status}")
+
+
+async def slow_get(site: Site, caller: Caller, dice: Random) -> None:
+    taken = bytearray()
+    async with _connected(caller) as (reader, writer):
+        writer.write(_signed(caller, "GET", LARGE))
+        async with asyncio.timeout(SECONDS):
+            status, size = await _status(reader)
+            while len(taken) < size:
+                taken += await reader.readexactly(min(256 * 1024, size - len(taken)))
+                await asyncio.sleep(dice.random() / 5)
+    site.seen[f"slow get {status}"] += 1
+    if status not in (200, 503) or (status == 200 and taken != body_of(LARGE, LARGE_BYTES)):
+        site.problem(f"a slow get is answered with {status} and {len(taken)} bytes, or wrong ones")
+
+
+async def idle(site: Site, caller: Caller, dice: Random) -> None:
+    async with _connected(caller) as (reader, writer):
+        writer.write(HEALTH)
+        async with asyncio.timeout(SECONDS):
+            await _status(reader)
+        await asyncio.sleep(1 + 5 * dice.random())
+
+
+# -- who does not
+
+
+async def slow_head(site: Site, caller: Caller, dice: Random) -> None:
+    async with _connected(caller) as (_, writer):
+        for byte in _signed(caller, "GET", LARGE)[:40]:
+            writer.write(bytes((byte,)))
+            await asyncio.sleep(dice.random() / 5)
+
+
+async def stalled_head(site: Site, caller: Caller, dice: Random) -> None:
+    async with _connected(caller) as (reader, writer):
+        writer.write(_signed(caller, "GET", LARGE)[: dice.randrange(1, 150)])
+        await _linger(reader, dice)
+
+
+async def stalled_put(site: Site, caller: Caller, dice: Random) -> None:
+    async with _connected(caller) as (reader, writer):
+        writer.write(_signed(caller, "PUT", site.fresh("never"), 1_000_000) + bytes(dice.choice((0, 10, 90_000))))
+        await _linger(reader, dice)
+
+
+async def stalled_get(site: Site, caller: Caller, dice: Random) -> None:
+    async with _connected(caller) as (reader, writer):
+        reader._transport.pause_reading()  # type: ignore[attr-defined]  # takes nothing, whatever comes
+        writer.write(_signed(caller, "GET", LARGE))
+        await asyncio.sleep(1 + 4 * dice.random())
+
+
+async def half_closed(site: Site, caller: Caller, dice: Random) -> None:
+    async with _connected(caller) as (reader, writer):
+        writer.write(_signed(caller, "GET", LARGE))
+        writer.write_eof()
+        await _linger(reader, dice)
+
+
+async def reset(site: Site, caller: Caller, dice: Random) -> None:
+    async with _connected(caller) as (_, writer):
+        writer.write(_signed(caller, "PUT", site.fresh("never"), 200_000) + bytes(50_000))
+        await asyncio.sleep(dice.random() / 5)
+        own = writer.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+
+async def garbage(site: Site, caller: Caller, dice: Random) -> None:
+    async with _connected(caller) as (reader, writer):
+        writer.write(dice.randbytes(dice.randrange(1, 2000)))
+        await _linger(reader, dice)
+
+
+async def _linger(reader: asyncio.StreamReader, dice: Random) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1 + 4 * dice.random()):
+            while await reader.read(65536):
+                pass
+
+
+VISITS: dict[Visit, int] = {
+    fast: 30,
+    slow_put: 15,
+    slow_get: 10,
+    idle: 15,
+    slow_head: 5,
+    stalled_head: 5,
+    stalled_put: 5,
+    stalled_get: 5,
+    half_closed: 3,
+    reset: 4,
+    garbage: 3,
+}
+"""How often a client is of which kind."""
+POLITE = frozenset({fast, slow_put, slow_get, idle})
+"""Who must be served: their connections may not break."""

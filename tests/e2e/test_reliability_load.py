@@ -1,0 +1,68 @@
+"""The load test in a short form, and that its judgement would not let pass what it is there to find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reliability.load.run import Plan, run
+from reliability.load.verdict import LOOSE, Bounds, Facts, lines
+from reliability.processes import Sample
+
+REST = Sample(0, 1, 100.0, 50, 10, 0, 0)
+
+
+def calm() -> Facts:
+    return Facts(
+        before=REST,
+        after=[REST, replace(REST, memory_mib=120.0)],
+        peak_descriptors=1000,
+        connections=1000,
+        health=[(0.01, 200)] * 50,
+        alone=[(0.01, 200)] * 50,
+        beside=[(0.2, 200)] * 50,
+        refused=3,
+        got_through=20,
+        of=20,
+        under_way=10,
+        finished=10,
+        exit_status=0,
+        checked=100,
+    )
+
+
+SPOILERS: dict[str, Callable[[Facts], object]] = {
+    "no crowd": lambda facts: setattr(facts, "peak_descriptors", 60),
+    "a slow health check": lambda facts: facts.health.append((2.5, 200)),
+    "a failing health check": lambda facts: facts.health.append((0.1, 503)),
+    "no health check": lambda facts: facts.health.clear(),
+    "memory": lambda facts: facts.after.append(replace(REST, memory_mib=131.0)),
+    "descriptors": lambda facts: facts.after.append(replace(REST, descriptors=80)),
+    "an unfair wait": lambda facts: facts.beside.append((1.5, 200)),
+    "a small tenant that is refused": lambda facts: facts.beside.append((0.1, 503)),
+    "no refusal": lambda facts: setattr(facts, "refused", 0),
+    "somebody who never gets through": lambda facts: setattr(facts, "got_through", 19),
+    "what is cut at the end": lambda facts: setattr(facts, "finished", 9),
+    "a bad end": lambda facts: setattr(facts, "exit_status", 1),
+    "nothing to read back": lambda facts: setattr(facts, "checked", 0),
+}
+
+
+def test_calm_facts_pass() -> None:
+    assert all(line.good for line in lines(calm(), Bounds()))
+
+
+@pytest.mark.parametrize("spoiler", SPOILERS)
+def test_each_fault_is_one_bad_line(spoiler: str) -> None:
+    facts = calm()
+    SPOILERS[spoiler](facts)
+    assert sum(not line.good for line in lines(facts, Bounds())) == 1
+
+
+def test_a_small_crowd_is_calm(tmp_path: Path) -> None:
+    plan = Plan(connections=60, seconds=3, cycles=2, noisy=40, crowded=120, under_way=8, bounds=LOOSE)
+    verdict = run(plan, tmp_path, print)
+    assert verdict.good, [*map(str, verdict.lines), *verdict.problems, verdict.seen]
