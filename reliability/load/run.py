@@ -142,7 +142,7 @@ async def _probe(told: list[tuple[float, int]], plan: dict[str, object]) -> Asyn
         assert process.stdin is not None
         process.stdin.write(json.dumps(plan).encode() + b"\n")
         yield
-        out, _ = await process.communicate()
+        out, _ = await process.communicate(b"")  # closes its input, too
         told += [(seconds, status) for seconds, status in json.loads(out)]
     finally:
         if process.returncode is None:
