@@ -40,6 +40,11 @@ def sample(at: float, pid: int, data_dir: Path) -> Sample:
     )
 
 
+def descriptors(pid: int) -> int:
+    """Those of a process and all that it started."""
+    return sum(_entries(f"/proc/{each}/fd") for each in tree(pid))
+
+
 def sizes(folder: Path) -> Iterator[tuple[Path, int]]:
     """The files below a folder that others write to meanwhile."""
     for parent, _, names in os.walk(folder):

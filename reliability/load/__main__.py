@@ -13,7 +13,7 @@ from reliability.load.run import Plan, run
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m reliability.load", description=__doc__)
     parser.add_argument("--connections", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=30, help="of each cycle")
+    parser.add_argument("--seconds", type=float, default=35, help="of each cycle")
     parser.add_argument("--cycles", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)

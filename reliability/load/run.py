@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import resource
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from random import Random
 
-from reliability.load.crowd import crowd, slow_get, slow_put
+from reliability.load.crowd import CUT, crowd
+from reliability.load.end import told_to_stop
+from reliability.load.probe import Seen, Task, probing
 from reliability.load.site import LARGE, Caller, Site, patiently
-from reliability.load.verdict import Bounds, Facts, Line, lines
-from reliability.processes import Sample, sample
+from reliability.load.verdict import Bounds, Facts, Line, Requests, lines
+from reliability.processes import Sample
 from reliability.wire import Hung, Lost
 from tests.e2e.harness import Server
 
 STEADY = 8
 SMALL = 5
 SETTLE_TIMES = 120
-END_SECONDS = 60
-READ_BACK = 1500
+FAIR_SECONDS = 10.0
+HEAD_SECONDS = 30.0
+"""How long the server waits for a request's head, by default."""
+CROWDED_SECONDS = 120.0
+CROWDED_BYTES = 300_000
+NOISE_BYTES = 4096
 ROOM = {"NEXUS_MAX_CONNECTIONS": "64", "NEXUS_MAX_REQUESTS": "32"}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     connections: int = 1000
-    seconds: float = 30.0
+    seconds: float = 35.0
     """Of each cycle."""
     cycles: int = 3
     noisy: int = 500
@@ -64,21 +66,17 @@ def run(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Verdict:
     site.server.start()
     try:
         public, steady = site.caller("public"), site.caller("steady")
-        facts = Facts(_sample(site), connections=plan.connections)
+        facts = Facts(site.sample(), connections=plan.connections, must_cut=plan.seconds > HEAD_SECONDS + 3)
         asyncio.run(_cycles(plan, site, public, steady, facts, tell))
         asyncio.run(_beside_a_noisy_one(plan, site, public, steady, facts))
         tell("a noisy tenant: done")
         _with_too_little_room(plan, folder / "small", site, facts)
         tell("too little room: done")
-        _told_to_stop(plan, site, public, facts)
+        told_to_stop(plan.under_way, plan.seed, site, public, facts)
+        tell("told to stop: done")
     finally:
         site.server.kill()
     return Verdict(lines(facts, plan.bounds), site.problems, dict(site.seen))
-
-
-def _sample(site: Site) -> Sample:
-    assert site.server.process is not None
-    return sample(0, site.server.process.pid, site.server.data_dir)
 
 
 # -- cycles
@@ -87,105 +85,78 @@ def _sample(site: Site) -> Sample:
 async def _cycles(
     plan: Plan, site: Site, public: Caller, steady: Caller, facts: Facts, tell: Callable[[str], None]
 ) -> None:
-    async with _probe(facts.health, {"port": site.server.port, "path": "/health", "connections": 1}):
+    health = Seen()
+    async with probing(Task(site.server.port), health):
         for cycle in range(plan.cycles):
-            others = [asyncio.create_task(_steady(site, steady, n)) for n in range(STEADY)]
             watching = asyncio.create_task(_watch(site, facts))
-            await crowd(site, public, plan.connections, plan.seconds, f"{plan.seed}/{cycle}")
-            for task in (watching, *others):
-                task.cancel()
-            await asyncio.gather(watching, *others, return_exceptions=True)
+            facts.steady += await _meanwhile(
+                site,
+                steady,
+                steady.task(STEADY, f"steady/{cycle}"),
+                crowd(site, public, plan.connections, plan.seconds, f"{plan.seed}/{cycle}"),
+            )
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
             facts.after.append(await _settled(site, facts.before.descriptors + plan.bounds.descriptors))
             left = facts.after[-1]
             tell(f"cycle {cycle + 1} of {plan.cycles}: {left.memory_mib:.0f} MiB, {len(site.problems)} problems")
-    await site.check_some(Random(plan.seed), READ_BACK)
+    facts.health, facts.cut = health.requests, site.seen[CUT]
 
 
-async def _steady(site: Site, caller: Caller, number: int) -> None:
-    """A client that waits its turn, and gets every byte."""
-    connection, dice = caller.connect(), Random(number)
-    try:
-        while True:
-            name = site.fresh("steady")
-            size = dice.choice((100, 4096, 200_000))
-            await patiently(partial(site.put, caller, connection, name, size))
-            await patiently(partial(site.check, connection, caller.path(name)))
-            await asyncio.sleep(0.1)
-    except Hung as error:
-        site.problem(f"a steady client: {error}")
-    finally:
-        connection.close()
+async def _meanwhile(site: Site, caller: Caller, task: Task, what: Coroutine[object, object, None]) -> Requests:
+    """Do something while clients in another process put and read; their requests."""
+    seen = Seen()
+    async with probing(task, seen):
+        await what
+    for name, size in seen.written:
+        site.acknowledged(caller, name, size)
+    for problem in seen.problems:
+        site.problem(problem)
+    return seen.requests
 
 
 async def _watch(site: Site, facts: Facts) -> None:
     while True:
-        facts.peak_descriptors = max(facts.peak_descriptors, _sample(site).descriptors)
+        facts.peak_descriptors = max(facts.peak_descriptors, site.descriptors())
         await asyncio.sleep(0.5)
 
 
 async def _settled(site: Site, descriptors: int) -> Sample:
     """The server once its clients are gone."""
     for _ in range(SETTLE_TIMES):
-        if (now := _sample(site)).descriptors <= descriptors:
+        if site.descriptors() <= descriptors:
             break
         await asyncio.sleep(0.25)
-    return now
-
-
-@asynccontextmanager
-async def _probe(told: list[tuple[float, int]], plan: dict[str, object]) -> AsyncIterator[None]:
-    """A client in a process of its own meanwhile."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "reliability.load.probe", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(plan).encode() + b"\n")
-        yield
-        out, _ = await process.communicate(b"")  # closes its input, too
-        told += [(seconds, status) for seconds, status in json.loads(out)]
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    return site.sample()
 
 
 # -- fairness
 
 
 async def _beside_a_noisy_one(plan: Plan, site: Site, public: Caller, steady: Caller, facts: Facts) -> None:
-    small = {
-        "port": site.server.port,
-        "path": steady.path("one"),
-        "connections": SMALL,
-        "access_key": steady.key.access_key,
-        "secret_key": steady.key.secret_key,
-    }
-    connection = steady.connect()
-    await patiently(partial(site.put, steady, connection, "one", 4096))
-    connection.close()
-    seconds = min(plan.seconds, 10.0)
-    async with _probe(facts.alone, small):
-        await asyncio.sleep(seconds)
-    noise = [asyncio.create_task(_noise(site, public)) for _ in range(plan.noisy)]
+    seconds = min(plan.seconds, FAIR_SECONDS)
+    facts.alone = await _meanwhile(site, steady, steady.task(SMALL, "alone"), asyncio.sleep(seconds))
+    noise = [asyncio.create_task(_noise(site, public, number)) for number in range(plan.noisy)]
     try:
         await asyncio.sleep(1)
-        async with _probe(facts.beside, small):
-            await asyncio.sleep(seconds)
+        facts.beside = await _meanwhile(site, steady, steady.task(SMALL, "beside"), asyncio.sleep(seconds))
     finally:
-        for task in noise:
-            task.cancel()
+        for each in noise:
+            each.cancel()
         await asyncio.gather(*noise, return_exceptions=True)
+    facts.noise = sum(number for what, number in site.seen.items() if what.startswith("noise "))
 
 
-async def _noise(site: Site, caller: Caller) -> None:
-    """Asks for the same again and again, as fast as it is answered."""
+async def _noise(site: Site, caller: Caller, number: int) -> None:
+    """Asks for the same as fast as it is answered; one client in eight writes."""
     connection = caller.connect()
-    headers = caller.signer().sign("HEAD", caller.path(LARGE)).headers
+    method, name, body = ("PUT", f"noise/{number}", bytes(NOISE_BYTES)) if number % 8 == 0 else ("HEAD", LARGE, b"")
+    headers = caller.signer().sign(method, caller.path(name)).headers
     try:
         while True:
-            answer = await connection.send("HEAD", caller.path(LARGE), headers)
-            site.judge("noise", answer)
+            answer = await connection.send(method, caller.path(name), headers, body)
+            if not site.judge("noise", answer):
+                await asyncio.sleep(1)
     except (Lost, Hung) as error:
         site.problem(f"noise: {error}")
     finally:
@@ -199,8 +170,7 @@ def _with_too_little_room(plan: Plan, folder: Path, site: Site, facts: Facts) ->
     small = Site(Server(folder, (), ROOM))
     small.server.start()
     try:
-        caller = small.caller("crowd")
-        asyncio.run(_crowded(plan, small, caller, facts))
+        asyncio.run(_crowded(plan, small, small.caller("crowd"), facts))
     finally:
         small.server.kill()
     site.problems += small.problems
@@ -210,8 +180,8 @@ async def _crowded(plan: Plan, site: Site, caller: Caller, facts: Facts) -> None
     async def upload(number: int) -> None:
         connection, name = caller.connect(), f"crowd/{number}"
         try:
-            await patiently(partial(site.put, caller, connection, name, 300_000), 2 * END_SECONDS)
-            await patiently(partial(site.check, connection, caller.path(name)), 2 * END_SECONDS)
+            await patiently(partial(site.put, caller, connection, name, CROWDED_BYTES), CROWDED_SECONDS)
+            await patiently(partial(site.check, connection, caller.path(name)), CROWDED_SECONDS)
             facts.got_through += 1
         except Hung as error:
             site.problem(f"a crowded client: {error}")
@@ -221,34 +191,3 @@ async def _crowded(plan: Plan, site: Site, caller: Caller, facts: Facts) -> None
     facts.of = plan.crowded
     await asyncio.gather(*(upload(number) for number in range(plan.crowded)))
     facts.refused = site.seen["put 503"] + site.seen["get 503"]
-
-
-# -- the end
-
-
-def _told_to_stop(plan: Plan, site: Site, caller: Caller, facts: Facts) -> None:
-    asyncio.run(_stop(plan, site, caller, facts))
-    process = site.server.process
-    assert process is not None
-    facts.exit_status = process.wait(END_SECONDS)
-    site.server.start()
-    facts.checked = asyncio.run(site.check_some(Random(plan.seed), READ_BACK))
-
-
-async def _stop(plan: Plan, site: Site, caller: Caller, facts: Facts) -> None:
-    """Tell the server to stop while uploads and downloads are half-way."""
-
-    async def visit(number: int) -> None:
-        dice = Random(f"{plan.seed}/{number}")
-        try:
-            await (slow_put if number % 2 else slow_get)(site, caller, dice)
-            facts.finished += 1
-        except (OSError, EOFError, ValueError) as error:
-            site.problem(f"under way at the end: {error!r}")
-
-    facts.under_way = plan.under_way
-    tasks = [asyncio.create_task(visit(number)) for number in range(plan.under_way)]
-    await asyncio.sleep(1)
-    assert site.server.process is not None
-    site.server.process.terminate()
-    await asyncio.gather(*tasks)

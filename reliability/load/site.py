@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
 from reliability.bodies import body_of
+from reliability.load.probe import Task
+from reliability.processes import Sample, descriptors, sample
 from reliability.wire import Answer, Connection, Hung, Lost
 from tests.e2e.harness import Key, Server
 from tests.e2e.signing import Raw
@@ -19,11 +21,12 @@ from tests.e2e.signing import Raw
 SECONDS = 60.0
 SLOW_DOWN = 503
 MANY_PROBLEMS = 50
+READERS = 8
 LARGE, LARGE_BYTES = "large", 4 * 1024 * 1024
 """An object that is worth taking slowly."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Caller:
     """A user of a tenant, with a bucket."""
 
@@ -39,6 +42,9 @@ class Caller:
 
     def path(self, name: str) -> str:
         return f"/{self.bucket}/{name}"
+
+    def task(self, connections: int, prefix: str) -> Task:
+        return Task(self.port, connections, self.bucket, prefix, self.key.access_key, self.key.secret_key)
 
 
 @dataclass
@@ -59,10 +65,17 @@ class Site:
     async def _prepare(self, caller: Caller) -> None:
         connection = caller.connect()
         answer = await connection.s3("PUT", f"/{caller.bucket}")
-        if answer.status != 200:
+        if answer.status != 200 or not await self.put(caller, connection, LARGE, LARGE_BYTES):
             raise RuntimeError(f"no bucket could be made: {answer}")
-        await self.put(caller, connection, LARGE, LARGE_BYTES)
         connection.close()
+
+    def sample(self) -> Sample:
+        assert self.server.process is not None
+        return sample(0, self.server.process.pid, self.server.data_dir)
+
+    def descriptors(self) -> int:
+        assert self.server.process is not None
+        return descriptors(self.server.process.pid)
 
     def problem(self, text: str) -> None:
         if len(self.problems) < MANY_PROBLEMS:
@@ -76,9 +89,10 @@ class Site:
         self.written[caller.path(name)] = caller, name, size
 
     def judge(self, what: str, answer: Answer) -> bool:
-        """Whether an answer is a success; what is neither that nor SlowDown is a problem."""
+        """Whether an answer is a success; what is neither that nor a SlowDown as SDKs know it is a problem."""
         self.seen[f"{what} {answer.status}"] += 1
-        if answer.status not in (200, 204, SLOW_DOWN):
+        refused = answer.status == SLOW_DOWN and answer.code in ("SlowDown", "") and "retry-after" in answer.headers
+        if answer.status not in (200, 204) and not refused:
             self.problem(f"{what}: {answer}")
         return answer.status < 300
 
@@ -98,24 +112,35 @@ class Site:
             self.problem(f"{path}: {len(answer.body)} bytes that are not the {size} which were put")
         return True
 
-    async def check_some(self, dice: Random, most: int) -> int:
-        """Read back acknowledged bodies, patiently; how many."""
-        paths = sorted(self.written)
-        chosen = dice.sample(paths, min(most, len(paths)))
+    async def check_all(self) -> int:
+        """Read everything back that was acknowledged; how many objects."""
+        paths = iter(list(self.written))
+        await asyncio.gather(*(self._check_next(paths) for _ in range(READERS)))
+        return len(self.written)
+
+    async def _check_next(self, paths: Iterator[str]) -> None:
         connections: dict[str, Connection] = {}
-        for path in chosen:
+        for path in paths:
             caller = self.written[path][0]
-            connection = connections.setdefault(caller.bucket, caller.connect())
-            await patiently(partial(self.check, connection, path))
+            if caller.bucket not in connections:
+                connections[caller.bucket] = caller.connect()
+            try:
+                await patiently(partial(self.check, connections[caller.bucket], path))
+            except Hung as error:
+                self.problem(f"{path}: {error}")
         for connection in connections.values():
             connection.close()
-        return len(chosen)
+
+
+@cache
+def large() -> bytes:
+    return body_of(LARGE, LARGE_BYTES)
 
 
 async def patiently(call: Callable[[], Awaitable[bool]], seconds: float = SECONDS) -> None:
     """Call until it succeeds, backing off as SDKs do. Raises Hung."""
     loop = asyncio.get_running_loop()
-    deadline, pause = loop.time() + seconds, 0.05
+    deadline, pause, dice = loop.time() + seconds, 0.05, Random()
     while True:
         try:
             if await call():
@@ -124,5 +149,5 @@ async def patiently(call: Callable[[], Awaitable[bool]], seconds: float = SECOND
             pass
         if loop.time() > deadline:
             raise Hung(f"it does not get through in {seconds:.0f} s")
-        await asyncio.sleep(pause * (0.5 + Random().random()))
+        await asyncio.sleep(pause * (0.5 + dice.random()))
         pause = min(pause * 2, 2.0)
