@@ -18,6 +18,7 @@ from backends.registry import identity as store_identity
 from backends.registry import is_here as store_is_here
 from backends.registry import kinds as store_kinds
 from backends.registry import mask as store_mask
+from gateway import heap
 from gateway.admission import Admission
 from gateway.audit.log import AuditLog
 from gateway.auth.claims import claimed_key
@@ -337,10 +338,11 @@ class Application:
             delivering = asyncio.create_task(logs.run_forever())
             noting = asyncio.create_task(core.keyring.keep_uses())
             measuring = asyncio.create_task(self._metrics.leave_forever())
+            thrifty = asyncio.create_task(heap.give_back_forever(lambda: not core.admission.memory_in_use))
             await send({"type": "lifespan.startup.complete"})
             await receive()
             self._s3.flush_log()
-            for task in (collecting, tending, delivering, noting, measuring):
+            for task in (collecting, tending, delivering, noting, measuring, thrifty):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import errno
 import fcntl
 import gc
@@ -21,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway import heap
 from gateway.errors import GatewayError
 from gateway.folders import make_folder
 from gateway.http.crowd import Crowd, Doors
@@ -43,7 +43,6 @@ KEPT_DESCRIPTORS, DESCRIPTORS_EACH = 256, 2
 HURRIED = 1
 """The status of a server that did not finish what was under way."""
 SWITCH_SECONDS = 0.0005
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
 log = logging.getLogger("nexus.serve")
@@ -293,13 +292,7 @@ def server_config(settings: Settings, application: Application) -> uvicorn.Confi
 
 def tune_process() -> None:
     """Settings of the process that measurement favours."""
-    # Without these, glibc gives each large receive buffer back to the kernel and asks for it again; and with an
-    # arena for each thread, what many uploads leave behind is never used again.
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024)
-        libc.mallopt(M_TRIM_THRESHOLD, 32 * 1024 * 1024)
-        libc.mallopt(M_ARENA_MAX, 1)
+    heap.tune()
     # The event loop gives the interpreter's lock away with each read and write, and has to wait so long to get it back
     # while threads hash and store: with Python's own 5 ms, a thousand busy clients make answers take seconds.
     sys.setswitchinterval(SWITCH_SECONDS)

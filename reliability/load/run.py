@@ -40,6 +40,8 @@ class Plan:
     crowded: int = 300
     """Clients of the server that has too little room."""
     under_way: int = 40
+    rest: float = 12.0
+    """Seconds after each cycle in which the server may give memory back."""
     seed: int = 1
     workers: int = 1
     bounds: Bounds = field(default_factory=Bounds)
@@ -97,7 +99,7 @@ async def _cycles(
             )
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
-            facts.after.append(await _settled(site, facts.before.descriptors + plan.bounds.descriptors))
+            facts.after.append(await _settled(plan, site, facts.before.descriptors))
             left = facts.after[-1]
             tell(f"cycle {cycle + 1} of {plan.cycles}: {left.memory_mib:.0f} MiB, {len(site.problems)} problems")
     facts.health, facts.cut = health.requests, site.seen[CUT]
@@ -121,12 +123,13 @@ async def _watch(site: Site, facts: Facts) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _settled(site: Site, descriptors: int) -> Sample:
+async def _settled(plan: Plan, site: Site, descriptors: int) -> Sample:
     """The server once its clients are gone."""
     for _ in range(SETTLE_TIMES):
-        if site.descriptors() <= descriptors:
+        if site.descriptors() <= descriptors + plan.bounds.descriptors:
             break
         await asyncio.sleep(0.25)
+    await asyncio.sleep(plan.rest)
     return site.sample()
 
 

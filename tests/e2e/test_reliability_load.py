@@ -76,6 +76,6 @@ def test_each_fault_is_one_bad_line(spoiler: str) -> None:
 
 
 def test_a_small_crowd_is_calm(tmp_path: Path) -> None:
-    plan = Plan(connections=60, seconds=1.5, cycles=2, noisy=40, crowded=120, under_way=8, bounds=LOOSE)
+    plan = Plan(connections=60, seconds=1.5, cycles=2, noisy=40, crowded=120, under_way=8, rest=0, bounds=LOOSE)
     verdict = run(plan, tmp_path, print)
     assert verdict.good, [*map(str, verdict.lines), *verdict.problems, verdict.seen]
