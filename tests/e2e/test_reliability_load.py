@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from reliability.bodies import body_of
 from reliability.load.run import Plan, run
+from reliability.load.site import Caller, Site
 from reliability.load.verdict import LOOSE, Bounds, Facts, lines
 from reliability.processes import Sample
+from reliability.wire import Answer, Connection
+from tests.e2e.harness import Key, Server
 
 REST = Sample(0, 1, 100.0, 50, 10, 0, 0)
 
@@ -75,7 +81,40 @@ def test_each_fault_is_one_bad_line(spoiler: str) -> None:
     assert sum(not line.good for line in lines(facts, Bounds())) == 1
 
 
+SLOW_DOWN = b"<Error><Code>SlowDown</Code></Error>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "bad"),
+    [
+        (Answer(200, {}, b""), False),
+        (Answer(503, {"retry-after": "1"}, SLOW_DOWN), False),
+        (Answer(503, {"retry-after": "1"}, b""), False),
+        (Answer(503, {}, SLOW_DOWN), True),
+        (Answer(503, {"retry-after": "1"}, SLOW_DOWN.replace(b"SlowDown", b"InternalError")), True),
+        (Answer(500, {}, b""), True),
+        (Answer(404, {}, b""), True),
+    ],
+)
+def test_any_answer_but_success_and_slow_down_is_a_problem(tmp_path: Path, answer: Answer, bad: bool) -> None:
+    site = Site(Server(tmp_path))
+    site.judge("put", answer)
+    assert bool(site.problems) is bad
+
+
+@pytest.mark.parametrize("change", [lambda body: body[:-1], lambda body: body[:-1] + b"?", lambda body: body + b"?"])
+def test_a_changed_body_is_a_problem(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    class Store:
+        async def s3(self, method: str, path: str) -> Answer:
+            return Answer(200, {}, change(body_of("one", 5000)))
+
+    site = Site(Server(tmp_path))
+    site.acknowledged(Caller(0, Key("", "", ""), "bucket"), "one", 5000)
+    asyncio.run(site.check(cast(Connection, Store()), "/bucket/one"))
+    assert len(site.problems) == 1
+
+
 def test_a_small_crowd_is_calm(tmp_path: Path) -> None:
-    plan = Plan(connections=60, seconds=1.5, cycles=2, noisy=40, crowded=120, under_way=8, rest=0, bounds=LOOSE)
+    plan = Plan(connections=60, seconds=1.5, cycles=2, noisy=40, crowded=90, under_way=6, rest=0, bounds=LOOSE)
     verdict = run(plan, tmp_path, print)
     assert verdict.good, [*map(str, verdict.lines), *verdict.problems, verdict.seen]
