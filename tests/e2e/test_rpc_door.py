@@ -83,8 +83,9 @@ def test_wild_numbers(rpc: Rpc, bucket: str) -> None:
     assert rpc("read_range", path=f"/{bucket}/a", start=9, end=12) == blob(b"")
     rpc.refused(NOT_FOUND, "get_version", path=f"/{bucket}/a", version=2**63 - 1)
     rpc.refused(BAD_PARAMETERS, "list", path=f"/{bucket}", limit=0)
-    for grace in (-1, 1e308):
+    for grace in (-1, 2**62):
         rpc.refused(VALIDATION, "gc", grace_seconds=grace)
+    rpc.refused(BAD_PARAMETERS, "gc", grace_seconds=1e308)
 
 
 def test_an_evil_pattern_is_stopped_and_holds_nobody_up(server: Server, rpc_as: RpcAs, bucket: str) -> None:
