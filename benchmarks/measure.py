@@ -107,6 +107,9 @@ def _run(operation: Operation, name: str, site: Site, connections: int, found: F
     except Unfit as reason:
         found.note(f"{operation.title}: {site.name}: {reason}")
         return None
+    except OSError as error:  # one that hangs must not take the figures of all others along
+        found.note(f"{operation.title}: {site.name}: does not answer: {error}")
+        return None
     finally:
         for note in site.notes:
             found.note(note)
