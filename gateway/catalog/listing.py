@@ -156,7 +156,7 @@ def list_versions(
     start, end = max(prefix, after + b"\0" if after else b""), successor(prefix)
     if delimiter and after.startswith(prefix) and (cut := after.find(delimiter, len(prefix))) >= 0:
         start = successor(after[: cut + len(delimiter)])  # what it rolls up was listed with it
-    elif past is not None and after >= prefix:
+    elif past is not None and after.startswith(prefix):
         rows = yield _OLDER, (bucket_id, after, past, limit + 1)
         if len(rows) > limit:
             return Page(rows[:limit], [], True, after)

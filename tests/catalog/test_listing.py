@@ -179,6 +179,15 @@ async def test_versions_page_by_page_equal_the_model(catalog: SqliteCatalog, see
         assert seen == entries_of(items, prefix, delimiter), (prefix, delimiter, limit)
 
 
+async def test_a_marker_past_the_prefix_shows_nothing_beyond_it(catalog: SqliteCatalog) -> None:
+    """Who may list one prefix only must not learn versions of another key by naming it as the marker."""
+    await catalog.write(insert_versions, {"a": 9, "b": 9, "b/c": 9}, [("b", 3, False), ("b/c", 3, True)])
+    for marker in (b"b", b"b/c"):
+        for delimiter in (b"", b"/"):
+            page = await catalog.scan(list_versions, 1, b"a", delimiter, marker, 9, 1000)
+            assert page == Page([], [], False, b"")
+
+
 @pytest.mark.parametrize("seed", range(8))
 async def test_uploads_page_by_page_equal_the_model(catalog: SqliteCatalog, seed: int) -> None:
     rng = random.Random(seed)
