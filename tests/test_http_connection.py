@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import weakref
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
@@ -51,6 +53,32 @@ async def test_nothing_is_left_of_a_connection_when_it_ends() -> None:
         gc.enable()
 
 
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"])
+async def test_who_leaves_the_end_of_an_answer_untaken_is_given_up(more: bytes) -> None:
+    """Though it is so little that writing goes on: the answer is complete, for all that the application knows."""
+    made: list[weakref.ref[Connection]] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        connection = made[0]()
+        assert connection is not None
+        while not connection._transport.get_write_buffer_size():
+            await send({"type": "http.response.body", "body": bytes(16_384), "more_body": True})
+            await asyncio.sleep(0)
+        assert connection.writable is None
+        await send({"type": "http.response.body", "body": b""})
+
+    async with serving(application, made, Patience(idle=1, answer=1)) as address:
+        with closing(socket.create_connection(address)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(GET[:-2] + more + b"\r\n")
+            for _ in range(60):
+                await asyncio.sleep(0.1)
+                if made and made[0]() is None:
+                    break
+            assert made[0]() is None
+
+
 def until_it_left(told: asyncio.Queue[str]) -> Any:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         while True:
@@ -63,7 +91,9 @@ def until_it_left(told: asyncio.Queue[str]) -> Any:
 
 
 @asynccontextmanager
-async def serving(application: Any, made: list[weakref.ref[Connection]]) -> AsyncIterator[Any]:
+async def serving(
+    application: Any, made: list[weakref.ref[Connection]], patience: Patience | None = None
+) -> AsyncIterator[Any]:
     """The address of a server of such connections; ``made`` gets each."""
     config = uvicorn.Config(application, lifespan="off")
     config.load()
@@ -71,7 +101,7 @@ async def serving(application: Any, made: list[weakref.ref[Connection]]) -> Asyn
     state, watch = ServerState(), Watch()
 
     def connection() -> Connection:
-        each = Connection(config, state, {}, patience=Patience(), watch=watch, crowd=Crowd())
+        each = Connection(config, state, {}, patience=patience or Patience(), watch=watch, crowd=Crowd())
         made.append(weakref.ref(each))
         return each
 

@@ -267,8 +267,7 @@ class Connection(asyncio.Protocol):
         """An answer is complete: go on to the next request, or end."""
         self._state.total_requests += 1
         if not exchange.keep_alive:
-            self._closing = True
-            self._transport.close()
+            self._end()
             return
         if self._queued:
             self._begin(self._queued.popleft())
@@ -280,7 +279,7 @@ class Connection(asyncio.Protocol):
     def shutdown(self) -> None:
         """End when what is under way is answered; uvicorn's server asks for it."""
         if self._exchange is None or self._exchange.answered:
-            self._transport.close()
+            self._end()
         else:
             self._exchange.keep_alive = False
 
@@ -293,7 +292,7 @@ class Connection(asyncio.Protocol):
         if self._full_since < NEVER:
             return self._full_since + HALF_WAY_SECONDS
         if self._closing:
-            return NEVER
+            return NEVER if self._is_guest else self._until - self.patience.answer + HALF_WAY_SECONDS
         if exchange is None or exchange.answered:
             if self._in_head and self._head_size:
                 return self._until - self.patience.head + HALF_HEAD_SECONDS
@@ -303,11 +302,10 @@ class Connection(asyncio.Protocol):
     def make_room(self) -> None:
         """End, for others to have the place."""
         exchange = self._exchange
-        if self._full_since < NEVER:
+        if self._full_since < NEVER or self._closing:
             self.abandon()
         elif exchange is None or exchange.answered:
-            self._closing = True
-            self._transport.close()
+            self._end()
         else:
             exchange.cut(TIMED_OUT)
 
@@ -317,13 +315,20 @@ class Connection(asyncio.Protocol):
         if now > self._full_since + self.patience.answer:
             self.abandon()
         elif now > self._until:
-            if self._in_head and self._head_size:
+            if self._closing:
+                self.abandon()
+            elif self._in_head and self._head_size:
                 self._refuse(TOO_LATE)
             else:
-                self._closing = True
-                self._transport.close()
+                self._end()
         elif exchange is not None and exchange.stalls(now):
             exchange.cut(TIMED_OUT)
+
+    def _end(self) -> None:
+        """End when the client has taken what it was sent; one that takes nothing more has that long."""
+        self._closing = True
+        self._until = self.loop.time() + self.patience.answer
+        self._transport.close()
 
     def abandon(self) -> None:
         """End at once, and short: the client must not take what it got for a whole answer."""
@@ -338,11 +343,10 @@ class Connection(asyncio.Protocol):
             self._pause_reading()
             self._exchange.cut()
             return
-        self._closing = True
         text = status.partition(" ")[2]
         head = f"HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {len(text)}\r\n"
         self._transport.write(f"{head}connection: close\r\n\r\n{text}".encode())
-        self._transport.close()
+        self._end()
 
     # -- for exchanges
 
