@@ -25,6 +25,7 @@ log = logging.getLogger("nexus.supervisor")
 SETTINGS_VARIABLE = "NEXUS_WORKER_SETTINGS"
 SOCKET_VARIABLE = "NEXUS_WORKER_SOCKET"
 NUMBER_VARIABLE = "NEXUS_WORKER_NUMBER"
+PARENT_VARIABLE = "NEXUS_WORKER_PARENT"
 RESTART_SECONDS = 0.5
 ENDING_SECONDS = 0.1
 LEAVING_SECONDS = 10
@@ -37,7 +38,8 @@ class _Supervisor:
         self._count = settings.workers
         self._grace = settings.shutdown_timeout + LEAVING_SECONDS
         self._listeners = listeners
-        self._environment = {**os.environ, SETTINGS_VARIABLE: settings.for_worker()}
+        mine = {SETTINGS_VARIABLE: settings.for_worker(), PARENT_VARIABLE: str(os.getpid())}
+        self._environment = {**os.environ, **mine}
         self._workers: list[subprocess.Popen[bytes]] = []
         self._signals = 0
         self._bell, self._ring = os.pipe()
@@ -104,7 +106,7 @@ def work() -> None:
 
     # A worker never outlives its supervisor, however that ended.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() == 1:
+    if os.getppid() != int(os.environ.pop(PARENT_VARIABLE)):  # it ended before that; in a container it is process 1
         raise SystemExit(1)
     # Ctrl-C reaches all processes of a terminal; what it means is the supervisor's to say, which tells the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +22,8 @@ from tests.e2e.signing import Raw, Socket, request
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel spreads nothing")
 
 CONNECTIONS = 64
+CONTAINER = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child=SIGTERM")
+"""Runs a command as process 1, as containers do."""
 
 
 def test_connections_are_spread_over_workers(new_server: Callable[..., Server]) -> None:
@@ -69,3 +73,16 @@ def test_port_0_is_one_port_for_all_workers() -> None:
         assert len(ports) == 1
         with socket.create_connection(("127.0.0.1", ports.pop())):
             pass
+
+
+def test_the_first_process_of_a_container_has_workers(tmp_path: Path) -> None:
+    """They end when they find themselves orphans, whose parent is process 1 elsewhere."""
+    if shutil.which(CONTAINER[0]) is None or subprocess.run([*CONTAINER, "true"], capture_output=True).returncode:
+        pytest.skip("no namespaces may be made here")
+    server = Server(tmp_path, ("--workers", "2"), prefix=CONTAINER)
+    try:
+        server.start()
+        assert server.s3().list_buckets()["Buckets"]
+        assert "started again" not in server.log.read_text()
+    finally:
+        server.kill()
