@@ -97,8 +97,15 @@ class _Lenient(dict[bytes, bytes]):
         return b""
 
 
-layout = functools.lru_cache(maxsize=256)(Layout)
-"""The layout of a value of SignedHeaders."""
+LONGEST_KEPT = 1024
+"""Bytes of a value of SignedHeaders up to which what is made of it is kept; anybody may send one as long as a head."""
+
+_kept = functools.lru_cache(maxsize=256)(Layout)
+
+
+def layout(signed: bytes) -> Layout:
+    """The layout of a value of SignedHeaders."""
+    return _kept(signed) if len(signed) <= LONGEST_KEPT else Layout(signed)
 
 
 def _literal(text: bytes) -> bytes:

@@ -51,9 +51,10 @@ SIGV4A = b"AWS4-ECDSA-P256-SHA256"
 IN_HEADER, IN_QUERY, IN_FORM = "REST-HEADER", "REST-QUERY-STRING", "POST"
 MAX_EXPIRES = 7 * 24 * 3600
 
-MAX_SIGNERS = 4096
-SIGNATURE = 64
-"""How long a signature is, in hex."""
+MAX_SIGNERS, LONGEST_SAID = 4096, 1024
+"""How many signers are kept, and the length of what a header says of one up to which it is."""
+SIGNATURE, AMZ_DATE = 64, 16
+"""How long a signature is, in hex, and a time."""
 
 _UNSIGNED = b"UNSIGNED-PAYLOAD"
 _CONTENT_SHA256 = b"x-amz-content-sha256"
@@ -263,7 +264,8 @@ class Verifier:
             said = b""
         else:
             signer, signature = self._signer(authorization)
-            if said + signature != authorization or not said.endswith((b",Signature=", b" Signature=")):
+            whole = said + signature == authorization and said.endswith((b",Signature=", b" Signature="))
+            if not whole or len(said) > LONGEST_SAID:
                 said = b""
         if b"x-amz-security-token" in fields:
             raise InvalidToken
@@ -411,8 +413,12 @@ def _header_time(fields: Mapping[bytes, bytes]) -> tuple[bytes, int]:
     return timestamp, moment
 
 
-@functools.lru_cache(maxsize=1024)
 def _amz_moment(text: bytes) -> int | None:
+    return _moment_of(text) if len(text) == AMZ_DATE else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _moment_of(text: bytes) -> int | None:
     if not _AMZ_DATE(text):
         return None
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import tracemalloc
 from collections.abc import Callable
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -232,6 +233,27 @@ async def test_only_what_was_proven_is_kept() -> None:
     assert not verifier._signers
     await verifier.verify(BASE)
     assert len(verifier._signers) == 1
+
+
+async def test_no_client_makes_much_be_kept_by_saying_much() -> None:
+    """Nothing that is kept is as long as a head may be; what is made of it is some thirty times that."""
+    verifier = Verifier(find)
+    authorization = dict(BASE.headers)[b"authorization"].decode()
+    long = ";".join(f"x-{number:06}" for number in range(5000))
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            said = authorization.replace("SignedHeaders=", f"SignedHeaders={number};{long};")
+            with pytest.raises(errors.SignatureDoesNotMatch):
+                await verifier.verify(header("authorization", said)(BASE))
+            with pytest.raises(errors.AccessDenied):
+                await verifier.verify(header("x-amz-date", f"{number}{long}")(BASE))
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    proven = signed(headers={f"x-amz-meta-{number}": "" for number in range(100)})
+    assert await verifier.verify(proven) == await verifier.verify(proven)
+    assert not verifier._signers
 
 
 async def test_every_digit_of_the_signature_counts() -> None:
