@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+import uvloop
 from uvicorn.server import ServerState
 
 from gateway.http.connection import Connection
@@ -77,6 +78,51 @@ async def test_who_leaves_the_end_of_an_answer_untaken_is_given_up(more: bytes) 
                 if made and made[0]() is None:
                     break
             assert made[0]() is None
+
+
+def test_who_left_is_told_nothing() -> None:
+    """Not to go on sending either; uvloop, as servers run, raises where that is tried."""
+    told: list[str] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.2)
+        told.append((await receive())["type"])
+
+    async def leave() -> None:
+        async with serving(application, made) as address:
+            _, writer = await asyncio.open_connection(*address)
+            writer.write(expecting("1.1"))
+            await asyncio.sleep(0.05)
+            writer.transport.abort()
+            for _ in range(100):
+                if told:
+                    break
+                await asyncio.sleep(0.02)
+
+    made: list[weakref.ref[Connection]] = []
+    uvloop.run(leave())
+    assert told == ["http.disconnect"]
+
+
+@pytest.mark.parametrize(("version", "awaited"), [("1.0", False), ("1.1", True)])
+async def test_only_who_awaits_it_is_told_to_go_on(version: str, awaited: bool) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with serving(application, []) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(expecting(version))
+        await asyncio.sleep(0.05)
+        writer.write(b"abc")
+        first = await asyncio.wait_for(reader.readline(), 5)
+        assert (first == b"HTTP/1.1 100 Continue\r\n") == awaited
+        writer.close()
+
+
+def expecting(version: str) -> bytes:
+    return f"PUT / HTTP/{version}\r\nHost: x\r\nExpect: 100-continue \r\nContent-Length: 3\r\n\r\n".encode()
 
 
 def until_it_left(told: asyncio.Queue[str]) -> Any:

@@ -183,8 +183,8 @@ class Connection(asyncio.Protocol):
         if not self._in_head:
             return  # a trailer is no header of the request: what is decided is decided by its head
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._expects = True
+        if name == b"expect" and value.strip().lower() == b"100-continue":
+            self._expects = self._parser.get_http_version() != "1.0"  # an older client awaits no such thing
         elif name == b"host":
             self._hosts += 1
         elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":

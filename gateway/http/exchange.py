@@ -112,7 +112,7 @@ class Exchange:
     async def receive(self) -> Message:
         if self._expects:
             self._expects = False
-            if not self.started:
+            if not self.started and not self.gone:
                 self._connection.write(CONTINUE)
         if self._must_wait():
             await self._wait()
