@@ -146,7 +146,8 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
     data_dir = Path(settings.data_dir)
     await asyncio.to_thread(make_folder, data_dir)
     master_key = load_master_key(settings.master_key_text(), data_dir / MASTER_KEY_FILE)
-    catalog = Accompanied(SqliteCatalog(data_dir / CATALOG_FILE, fsync=settings.durability == "fsync"))
+    fsync = settings.durability == "fsync"
+    catalog = Accompanied(SqliteCatalog(data_dir / CATALOG_FILE, fsync=fsync, kept_lookups=settings.hot_rows))
     declared = [kind.secret for kind in store_kinds().values()]
     audit = AuditLog(catalog, master_key, secret=frozenset().union(*declared))
     factory = _store_factory(settings, master_key)

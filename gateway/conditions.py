@@ -22,7 +22,7 @@ class ReadConditions:
     if_unmodified_since: int | None = None
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(frozen=True, slots=True)
 class WriteConditions:
     """Conditions of PUT, COPY, complete and DELETE on the object that is there now."""
 

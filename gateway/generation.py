@@ -24,7 +24,7 @@ class Generation:
     async def current(self) -> int:
         if self.at_hand is not None:
             return self.at_hand
-        value = await self._catalog.read(config.generation)
+        value = await self._catalog.find(config.GENERATION)
         self.at_hand = value
         asyncio.get_running_loop().call_soon(self.forget)
         return value

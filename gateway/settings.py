@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     min_part_size: int = 5 * MIB
     content_threads: int = Field(8, ge=1)
     buffer_blocks: int = Field(16, ge=1)
+    hot_rows: int = Field(8192, ge=0)
+    """How many of the catalog's look-ups a worker remembers while nothing changes."""
 
     store_deadline: float = Field(10.0, ge=0.1, le=3600)
     """Seconds without a sign of life after which a store is probed, and within which it must answer a probe."""

@@ -50,7 +50,11 @@ def is_brief(verb: object) -> bool:
 
 
 class Lookup(NamedTuple, Generic[T]):
-    """A program of one statement: what to ask, and what the rows mean. It costs less to run than a generator."""
+    """A program of one statement: what to ask, and what the rows mean. It costs less to run than a generator.
+
+    An engine may keep the answer for as long as the catalog does not change: nobody must change it. Equal look-ups have
+    equal answers, so ``meaning`` is a function of the rows alone, and not made anew for each.
+    """
 
     sql: str
     parameters: Row

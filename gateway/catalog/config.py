@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gateway import acl
 from gateway.bucket_configs import OBJECT_LOCK, VERSIONING
-from gateway.catalog.base import Many, Program, Row
+from gateway.catalog.base import Lookup, Many, Program, Row
 from gateway.errors import (
     BucketExists,
     BucketNotEmpty,
@@ -36,10 +36,12 @@ class StoreRow(NamedTuple):
     dedup_scope: str
 
 
-def generation() -> Program[int]:
-    """A number that is one more after each change of mounts, stores, keys, users or buckets."""
-    rows = yield "SELECT value FROM meta WHERE name = 'generation'", ()
+def _number(rows: list[Row]) -> int:
     return int(rows[0][0])
+
+
+GENERATION = Lookup("SELECT value FROM meta WHERE name = 'generation'", (), _number)
+"""Finds a number that is one more after each change of mounts, stores, keys, users or buckets."""
 
 
 # -- stores and mounts

@@ -3,6 +3,9 @@
 Invariants: a write is answered only after its transaction was synced (``synchronous=FULL``); readers use WAL
 snapshots and never wait. Writers of one process share a transaction and a sync (``gateway.catalog.writer``). Between
 processes a file lock, not SQLite's polling, decides whose turn it is.
+
+What look-ups found is kept for as long as nothing changes: each snapshot tells by a number whether anybody, in whatever
+process, committed since the one before.
 """
 
 from __future__ import annotations
@@ -13,11 +16,12 @@ import fcntl
 import os
 import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.catalog.base import Busy, Lookup, P, Program, Verb
 from gateway.catalog.migrate import migrate
@@ -29,12 +33,16 @@ PAGE_SIZE = 8192
 CACHE_KIB = 16 * 1024
 CHECKPOINT_PAGES = 2000
 SCAN_THREADS = 2
+KEPT_LOOKUPS = 8192
+
+_NOT_KEPT = object()
 
 
 class SqliteCatalog:
     """Catalog on one SQLite file; see ``gateway.catalog.base.Catalog`` for what each method promises."""
 
-    def __init__(self, path: Path, *, fsync: bool = True) -> None:
+    def __init__(self, path: Path, *, fsync: bool = True, kept_lookups: int = KEPT_LOOKUPS) -> None:
+        """``kept_lookups`` is how many look-ups are remembered while nothing changes."""
         self._path = path
         self._fsync = fsync
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +59,10 @@ class SqliteCatalog:
         self._reader = self._connect(readonly=True)
         self._turn_of: asyncio.AbstractEventLoop | None = None
         """The event loop in whose current turn ``_reader`` holds a snapshot."""
+        self._kept: OrderedDict[Lookup[Any], Any] = OrderedDict()
+        """What look-ups found in the present version of the data, those used last at the end."""
+        self._kept_most = kept_lookups
+        self._kept_version = -1
         self._scanning = threading.local()
         self._scanners: list[sqlite3.Connection] = []
         self._pool = ThreadPoolExecutor(SCAN_THREADS, thread_name_prefix="catalog-scan")
@@ -81,7 +93,16 @@ class SqliteCatalog:
 
     async def find(self, lookup: Lookup[T]) -> T:
         self._begin_turn()
-        return lookup.meaning(self._reader.execute(lookup.sql, lookup.parameters).fetchall())
+        kept = self._kept
+        found: Any = kept.get(lookup, _NOT_KEPT)
+        if found is not _NOT_KEPT:
+            kept.move_to_end(lookup)
+            return found  # type: ignore[no-any-return]  # what the same look-up gave before
+        found = lookup.meaning(self._reader.execute(lookup.sql, lookup.parameters).fetchall())
+        kept[lookup] = found
+        if len(kept) > self._kept_most:
+            kept.popitem(last=False)
+        return found  # type: ignore[no-any-return]
 
     def _begin_turn(self) -> None:
         """See to the snapshot that all look-ups of one turn of the loop share: locking it is a good part of one.
@@ -95,6 +116,22 @@ class SqliteCatalog:
             self._reader.execute("BEGIN")
             self._turn_of = loop
             loop.call_soon(self._end_turn)
+            self._forget_changed()
+
+    def _forget_changed(self) -> None:
+        """Take the snapshot, and drop what is kept unless nobody committed anything since the last one was taken.
+
+        https://www.sqlite.org/pragma.html#pragma_data_version: the number changes with each commit of another
+        connection, and nobody writes by this one.
+        """
+        try:
+            version = self._reader.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error:
+            self._kept.clear()
+            raise
+        if version != self._kept_version:
+            self._kept_version = version
+            self._kept.clear()
 
     def _end_turn(self) -> None:
         if self._turn_of is not None:

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from backends.base import ByteRange
-from gateway.bodies import Pieces
 from gateway.errors import IncompleteBody
 from gateway.objects import Opened
 from gateway.ranges import parse_range, resolve_range
@@ -50,7 +49,7 @@ STATUSES = {
 """The HTTP status of an error; 500 for what is not here. Of parameters only a range can be bad."""
 
 
-class Body(Pieces):
+class Body:
     """The body of a request as content to store."""
 
     sha256: str | None = None

@@ -16,7 +16,7 @@ from typing import TypeVar
 import pytest
 
 from gateway.catalog.base import Busy, Many, Program, brief
-from gateway.catalog.config import generation
+from gateway.catalog.config import GENERATION
 from gateway.catalog.migrate import CatalogTooNew
 from gateway.catalog.sqlite import SqliteCatalog
 
@@ -36,6 +36,11 @@ def bump(by: int = 1) -> Program[int]:
     return int(rows[0][0])
 
 
+def read_generation() -> Program[int]:
+    rows = yield "SELECT value FROM meta WHERE name = 'generation'", ()
+    return int(rows[0][0])
+
+
 @brief
 def brief_bump() -> Program[int]:
     return (yield from bump())
@@ -51,7 +56,7 @@ async def test_a_failure_undoes_only_itself_within_a_group(catalog: SqliteCatalo
         *(catalog.write(bump_and_fail if n % 3 == 0 else bump) for n in range(30)), return_exceptions=True
     )
     assert sum(isinstance(result, LookupError) for result in results) == 10
-    assert await catalog.read(generation) == 1 + 20
+    assert await catalog.find(GENERATION) == 1 + 20
 
 
 async def test_writes_that_queue_up_share_commits(catalog: SqliteCatalog) -> None:
@@ -63,7 +68,7 @@ async def test_writes_that_queue_up_share_commits(catalog: SqliteCatalog) -> Non
 
     catalog._writer.set_trace_callback(count)
     await asyncio.gather(*(catalog.write(bump) for _ in range(300)))
-    assert await catalog.read(generation) == 301
+    assert await catalog.find(GENERATION) == 301
     assert commits < 30
 
 
@@ -82,7 +87,7 @@ async def test_writers_who_come_again_are_waited_for(catalog: SqliteCatalog) -> 
 
     catalog._writer.set_trace_callback(count)
     await asyncio.gather(*(client(n % 2 * 3) for n in range(8)))
-    assert await catalog.read(generation) == 161
+    assert await catalog.find(GENERATION) == 161
     assert commits < 30
 
 
@@ -120,7 +125,7 @@ async def test_another_process_s_turn_is_waited_for_in_the_thread(catalog: Sqlit
     fcntl.flock(turn, fcntl.LOCK_EX)
     writing = asyncio.ensure_future(catalog.write(brief_bump))
     await asyncio.sleep(0.05)
-    assert await catalog.read(generation) == 1
+    assert await catalog.find(GENERATION) == 1
     assert not writing.done()
     os.close(turn)
     assert await writing == 2
@@ -145,7 +150,7 @@ async def test_a_writer_that_takes_no_turns_is_waited_for_too(catalog: SqliteCat
         shell.execute("BEGIN IMMEDIATE")
         writing = asyncio.ensure_future(catalog.write(brief_bump))
         await asyncio.sleep(0.05)
-        assert await catalog.read(generation) == 1
+        assert await catalog.find(GENERATION) == 1
         shell.execute("ROLLBACK")
     shell.close()
     assert await writing == 2
@@ -154,8 +159,8 @@ async def test_a_writer_that_takes_no_turns_is_waited_for_too(catalog: SqliteCat
 async def test_reads_see_what_was_acknowledged_and_go_on_during_writes(catalog: SqliteCatalog) -> None:
     for expected in range(2, 20):
         assert await catalog.write(bump) == expected
-        assert await catalog.read(generation) == expected
-        assert await catalog.scan(generation) == expected
+        assert await catalog.find(GENERATION) == expected
+        assert await catalog.scan(read_generation) == expected
 
 
 async def test_a_turns_snapshot_is_never_older_than_what_was_acknowledged(
@@ -167,13 +172,13 @@ async def test_a_turns_snapshot_is_never_older_than_what_was_acknowledged(
     async def write(by: SqliteCatalog) -> None:
         for _ in range(40):
             done = await by.write(bump)
-            assert await catalog.read(generation) >= done
-            assert await other.read(generation) >= done
+            assert await catalog.find(GENERATION) >= done
+            assert await other.find(GENERATION) >= done
 
     async def read() -> None:
         seen = 0
         while not ended:
-            now = await catalog.read(generation)
+            now = await catalog.find(GENERATION)
             assert now >= seen
             seen = now
             await asyncio.sleep(0)
@@ -189,10 +194,10 @@ async def test_a_snapshot_of_a_loop_that_ended_is_not_kept(tmp_path: Path) -> No
     def run_both() -> None:
         catalog = SqliteCatalog(tmp_path / "catalog.db")
         other = SqliteCatalog(tmp_path / "catalog.db")
-        before = _in_loop(catalog.read(generation))  # its turn never ends: the loop does
+        before = _in_loop(catalog.find(GENERATION))  # its turn never ends: the loop does
         other_after = _in_loop(other.write(bump))
         assert other_after == before + 1
-        assert _in_loop(catalog.read(generation)) == other_after
+        assert _in_loop(catalog.find(GENERATION)) == other_after
         _in_loop(catalog.close())
         _in_loop(other.close())
 
@@ -238,7 +243,7 @@ async def test_two_processes_lose_no_update(catalog: SqliteCatalog, tmp_path: Pa
     for worker in workers:
         await asyncio.to_thread(worker.join, 60)
         assert worker.exitcode == 0
-    assert await catalog.read(generation) == 901
+    assert await catalog.find(GENERATION) == 901
 
 
 async def test_a_catalog_of_a_newer_release_is_refused(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class World:
         self.bucket = bucket
 
     async def seen(self) -> Claim:
-        return Claim(await self.catalog.read(config.generation), await self.catalog.read(blobs.epoch, 1))
+        return Claim(await self.catalog.find(config.GENERATION), await self.catalog.read(blobs.epoch, 1))
 
     def new(self, key: str, *texts: str) -> NewObject:
         size = sum(map(len, texts))
@@ -82,13 +82,13 @@ class CatalogContract:
         made = await world.catalog.write(
             config.create_bucket, replace(BUCKET, name="configured", configs={"cors": "a", "policy": "b"})
         )
-        before = await world.catalog.read(config.generation)
+        before = await world.catalog.find(config.GENERATION)
         await world.catalog.write(config.set_config, made, "cors", "c")
         await world.catalog.write(config.set_config, made, "policy", None)
         found = await world.catalog.read(config.find_bucket, "configured")
         assert found is not None and found.configs == {"cors": "c"}
         assert found.config("cors", str.upper) == "C" and found.config("policy", str.upper) is None
-        assert await world.catalog.read(config.generation) == before + 2
+        assert await world.catalog.find(config.GENERATION) == before + 2
         await world.catalog.write(config.delete_bucket, made.id, made.name)
         with pytest.raises(BucketNotFound):
             await world.catalog.write(config.set_config, made, "cors", "d")
@@ -98,18 +98,18 @@ class CatalogContract:
 
     async def test_names_of_buckets_and_mounts_are_unique_and_raise_the_generation(self, world: World) -> None:
         catalog = world.catalog
-        before = await catalog.read(config.generation)
+        before = await catalog.find(config.GENERATION)
         with pytest.raises(BucketExists) as refused:
             await catalog.write(config.create_bucket, BUCKET)
         assert refused.value.by_caller
         with pytest.raises(MountExists):
             row = StoreRow(0, "local", b"s", 8, "tenant")
             await catalog.write(config.add_mount, Mount("/", 0, 0, False, 1), row, "local:/y", None)
-        assert await catalog.read(config.generation) == before
+        assert await catalog.find(config.GENERATION) == before
         row = StoreRow(0, "local", b"other", 8, "tenant")
         mount = await catalog.write(config.add_mount, Mount("/a", 0, 5, True, 1), row, "local:/x", BUCKET)
         assert mount.store_id == 1, "one identity is one store"
-        assert await catalog.read(config.generation) > before
+        assert await catalog.find(config.GENERATION) > before
         await world.put("k", "x")
         with pytest.raises(BucketNotEmpty):
             await catalog.write(config.delete_bucket, world.bucket.id, "bucket")
@@ -245,11 +245,11 @@ class CatalogContract:
             yield "UPDATE meta SET value = value + 1 WHERE name = 'generation'", ()
             return item
 
-        before = await catalog.read(config.generation)
+        before = await catalog.find(config.GENERATION)
         assert await catalog.write(note, 1) == 1
         with pytest.raises(OSError, match="unlucky"):
             await catalog.write(note, 13)
-        assert await catalog.read(config.generation) == before + 1
+        assert await catalog.find(config.GENERATION) == before + 1
         assert await asyncio.gather(*(catalog.write(note, n) for n in range(20, 60))) == [*range(20, 60)]
         assert sorted(item for items in done for item in items) == [1, 13, *range(20, 60)]
         assert len(done) < 10
@@ -263,12 +263,12 @@ class CatalogContract:
                 yield Prelude(act, 1)
             yield "UPDATE meta SET value = value + 1 WHERE name = 'generation'", ()
 
-        before = await world.catalog.read(config.generation)
+        before = await world.catalog.find(config.GENERATION)
         results = await asyncio.gather(
             *(world.catalog.write(bump, n % 3 == 0) for n in range(12)), return_exceptions=True
         )
         assert [isinstance(result, OSError) for result in results] == [n % 3 == 0 for n in range(12)]
-        assert await world.catalog.read(config.generation) == before + 8
+        assert await world.catalog.find(config.GENERATION) == before + 8
 
     async def test_what_is_refused_because_of_a_lost_write_gets_another_chance(self, world: World) -> None:
         def act(items: list[int]) -> None:
