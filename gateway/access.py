@@ -8,25 +8,16 @@ bucket's policy nor a grant can give it away. At last the key that is used may n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.acl import ENFORCED, GROUP, PREFERRED, READ, READ_ACP, WRITE, WRITE_ACP, permits
 from gateway.errors import NotAllowed
-from gateway.policy import (
-    ALLOW,
-    BUCKET_ACTIONS,
-    DENY,
-    Caller,
-    Context,
-    Verdict,
-    is_public,
-    nothing,
-    statements_about,
-    verdict_of,
-)
+from gateway.policy import ALLOW, DENY, Context, is_public, nothing
 from gateway.public_access import policy_of, public_access_block
-from gateway.roles import EVERYWHERE, OWNER, READING, granting, is_below
+from gateway.roles import EVERYWHERE, OWNER, READING, is_below
+from gateway.standing import Standing, standing_of
 from gateway.types import Bucket, ObjectInfo, PathGrant, Principal
 
 POLICY_ACTIONS = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
@@ -115,41 +106,40 @@ def judge(
     context: Context = nothing,
 ) -> Decision:
     """What ``authorize`` decides, and by which rule."""
-    decision = _let_in(principal, action, bucket, key, info, context)
-    if principal is None or not decision.allowed:
-        return decision
-    if principal.readonly and not action.startswith(READING):
-        return _READONLY
-    if principal.prefixes and not _is_within(principal, bucket, key):
-        return _CONFINED
+    standing = standing_of(principal, action, bucket)
+    decision = _let_in(standing, action, bucket, key, info, context)
+    if decision.allowed:
+        if standing.writes_by_reader:
+            return _READONLY
+        if standing.prefixes and not _is_within(standing.prefixes, bucket, key):
+            return _CONFINED
     return decision
 
 
 def _let_in(
-    principal: Principal | None, action: str, bucket: Bucket, key: str | None, info: ObjectInfo | None, context: Context
+    standing: Standing, action: str, bucket: Bucket, key: str | None, info: ObjectInfo | None, context: Context
 ) -> Decision:
     """What is decided before the key narrows it."""
-    verdict = _by_policy(principal, action, bucket, key, context)
+    verdict = standing.verdict(key, context)
     if (
         verdict is not None
         and verdict.effect == DENY
-        and not (action in POLICY_ACTIONS and principal is not None and _owns(principal, bucket))
+        and not (action in POLICY_ACTIONS and (standing.is_admin or standing.owns))
     ):
         return Decision(False, "policy", verdict)
-    foreign = info is not None and info.owner_id != bucket.owner_id and bucket.ownership != ENFORCED
-    if principal is not None:
-        if principal.is_admin:
-            return _ADMIN
-        if bucket.owner_id == principal.user_id and not foreign:
-            return _OWNER
+    if standing.is_admin:
+        return _ADMIN
+    foreign = standing.acls and info is not None and info.owner_id != bucket.owner_id
+    if standing.owns and not foreign:
+        return _OWNER
     refusal = _FOREIGN if foreign else _DEFAULT
     if verdict is not None and verdict.effect == ALLOW and not foreign:
-        if not _restricted(principal, bucket):
+        if not _restricted(standing.caller, bucket):
             return Decision(True, "policy", verdict)
         refusal = _BLOCKED
-    if not foreign and (grant := _by_grant(principal, action, bucket, key)) is not None:
+    if not foreign and (grant := standing.grant(key)) is not None:
         return Decision(True, "grant", grant)
-    return _by_acl(principal, action, bucket, info) or refusal
+    return _by_acl(standing.caller, action, bucket, info) or refusal
 
 
 def authorize_part(
@@ -160,16 +150,13 @@ def authorize_part(
     Tags need an allowance of their own where only the policy allowed the write; whoever owns the bucket, or may write
     by its ACL or a grant, needs none. https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
     """
-    verdict = _by_policy(principal, action, bucket, key, context)
+    standing = standing_of(principal, action, bucket)
+    verdict = standing.verdict(key, context)
     if verdict is not None and verdict.effect == DENY:
         raise NotAllowed
     if action == "s3:PutObjectTagging" and verdict is None:
-        owns = principal is not None and _owns(principal, bucket)
-        if (
-            not owns
-            and _by_grant(principal, action, bucket, key) is None
-            and _by_acl(principal, "s3:PutObject", bucket, None) is None
-        ):
+        lets_in = standing.is_admin or standing.owns or standing.grant(key) is not None
+        if not lets_in and _by_acl(principal, "s3:PutObject", bucket, None) is None:
             raise NotAllowed
 
 
@@ -210,42 +197,6 @@ def open_to_anybody(bucket: Bucket) -> bool:
         return True
     policy = policy_of(bucket)
     return policy is not None and any(each.allows and each.principals.anybody for each in policy.statements)
-
-
-def caller_of(principal: Principal | None) -> Caller:
-    """A caller as policies name them."""
-    if principal is None:
-        return Caller()
-    return Caller(principal.tenant, principal.user_id, principal.canonical_id)
-
-
-def _by_policy(
-    principal: Principal | None, action: str, bucket: Bucket, key: str | None, context: Context
-) -> Verdict | None:
-    policy = policy_of(bucket)
-    if policy is None:
-        return None
-    statements = statements_about(policy, caller_of(principal), action)
-    if not statements:
-        return None
-    resource = f"arn:aws:s3:::{bucket.name}" if action in BUCKET_ACTIONS else f"arn:aws:s3:::{bucket.name}/{key or ''}"
-    return verdict_of(statements, resource, _with_owner(bucket, context))
-
-
-def _with_owner(bucket: Bucket, context: Context) -> Context:
-    """A context that tells whose the bucket is, too."""
-    return lambda key: [bucket.tenant] if key in ("aws:resourceaccount", "s3:resourceaccount") else context(key)
-
-
-def _owns(principal: Principal, bucket: Bucket) -> bool:
-    return principal.is_admin or bucket.owner_id == principal.user_id
-
-
-def _by_grant(principal: Principal | None, action: str, bucket: Bucket, key: str | None) -> PathGrant | None:
-    """What the caller was granted that allows something; a grant is one within a tenant."""
-    if principal is None or not principal.grants or principal.tenant != bucket.tenant:
-        return None
-    return granting(principal.grants, action, bucket.id, key)
 
 
 def _restricted(principal: Principal | None, bucket: Bucket) -> bool:
@@ -336,10 +287,10 @@ def authorize_granting(principal: Principal, bucket: Bucket | None, prefix: str)
         raise NotAllowed(_CONFINED.reason)
 
 
-def _is_within(principal: Principal, bucket: Bucket, key: str | None) -> bool:
+def _is_within(prefixes: Sequence[str], bucket: Bucket, key: str | None) -> bool:
     """A confined key reaches objects below its prefixes; a listing must be of a prefix below one of them."""
     path = f"/{bucket.name}/{key or ''}"
-    return any(path.startswith(_whole(prefix)) or path == prefix for prefix in principal.prefixes)
+    return any(path.startswith(_whole(prefix)) or path == prefix for prefix in prefixes)
 
 
 def _whole(prefix: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+from binascii import b2a_base64
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,8 +29,21 @@ class Source(Protocol):
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
+    async def whole(self) -> bytes:
+        """All of its bytes at once, instead of one after the other: for a body that is known to be short."""
 
-@dataclass(frozen=True, slots=True)
+
+class Pieces:
+    """The part of a source that comes as it comes."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+
+    async def whole(self) -> bytes:
+        return b"".join([chunk async for chunk in self])
+
+
+@dataclass(slots=True)
 class Checks:
     """What a body must turn out to be. A digest that does not match stores nothing."""
 
@@ -71,4 +84,4 @@ def signed(crc: int) -> int:
 
 
 def _base64(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
+    return b2a_base64(raw, newline=False).decode()

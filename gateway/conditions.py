@@ -22,7 +22,7 @@ class ReadConditions:
     if_unmodified_since: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class WriteConditions:
     """Conditions of PUT, COPY, complete and DELETE on the object that is there now."""
 

@@ -15,12 +15,13 @@ same scope, that one is used and the new one dropped.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from hashlib import md5 as md5_of
+from hashlib import sha256
 from typing import Any
 
 from awscrt.checksums import crc64nvme
@@ -133,21 +134,26 @@ class ContentStore:
     async def _store_small(
         self, source: Source, store: OpenStore, scope: str, checks: Checks, domain: Domain | None
     ) -> Stored:
-        chunks = [chunk async for chunk in source]
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        if len(body) != source.length:
-            raise IncompleteBody(f"{len(body)} of {source.length} bytes came")
-        digest = hashlib.sha256(body).hexdigest()
-        md5 = hashlib.md5(body, usedforsecurity=False).digest()
-        hasher = checksums.new(checks.algorithm)
-        hasher.update(body)
-        checksum = verify(source, checks, md5, hasher.digest(), digest)
-        blocks = [Block(0, len(body), digest, signed(crc64nvme(body)))] if body else []
+        body = await source.whole()
+        size = len(body)
+        if size != source.length:
+            raise IncompleteBody(f"{size} of {source.length} bytes came")
+        digest = sha256(body).hexdigest()
+        md5 = md5_of(body, usedforsecurity=False).digest()
+        crc = crc64nvme(body)
+        if checks.algorithm == "CRC64NVME":
+            value = crc.to_bytes(8)
+        else:
+            hasher = checksums.new(checks.algorithm)
+            hasher.update(body)
+            value = hasher.digest()
+        checksum = verify(source, checks, md5, value, digest)
+        blocks = [Block(0, size, digest, signed(crc))] if body else []
         if domain is not None:
             blocks = [block._replace(seal=Seal(digest, None, None, 0)) for block in blocks]
-        stored = Stored(store, scope, len(body), blocks, md5, checksum, 0, body, domain=domain)
+        stored = Stored(store, scope, size, blocks, md5, checksum, 0, body, domain=domain)
         grouped = store.grouped
-        if body and domain is None and grouped is not None and len(body) <= grouped.group_limit:
+        if body and domain is None and grouped is not None and size <= grouped.group_limit:
             # Whether the store has it already, the transaction sees that names it.
             stored.keep = Prelude(grouped.put_group, (BlobName(scope, digest), body))
         elif body:
@@ -189,7 +195,7 @@ class ContentStore:
         data_key = sealing.new_key()
         content = sealing.seal(data_key, stored.small)
         seal = Seal(block.seal.plain, domain.key.wrap(data_key, scope), domain.key.ring_id, len(content))
-        name = BlobName(scope, hashlib.sha256(content).hexdigest())
+        name = BlobName(scope, sha256(content).hexdigest())
         stored.blocks = [block._replace(digest=name.digest, seal=seal)]
         grouped = store.grouped
         if grouped is not None and len(content) <= grouped.group_limit:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from backends.base import ByteRange
 from gateway.acl import Acl
-from gateway.bodies import Checks, Source
+from gateway.bodies import Checks, Pieces, Source
 from gateway.catalog import blobs, listing, tenants, versions
 from gateway.catalog import objects as verbs
 from gateway.catalog.base import Catalog
@@ -58,7 +58,7 @@ class Opened:
     body: bytes | AsyncIterator[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Staged:
     """A body that is stored and has no name yet."""
 
@@ -193,8 +193,8 @@ class Objects:
 
         Everything that can be refused early is, before the body is read.
         """
-        target = self.native.target(await self._names.current(), bucket, key)
-        if target is not None:
+        snapshot = await self._names.current()
+        if snapshot.has_natives and (target := self.native.target(snapshot, bucket, key)) is not None:
             check_key(key)
             return await self.native.put(
                 target, source, attributes, checks, Said(acl, lock, wanted), conditions, self.find
@@ -230,14 +230,16 @@ class Objects:
         """The first half of a put: the body is stored, and has yet to be named."""
         check_key(key)
         snapshot = await self._names.current()
-        if self.native.target(snapshot, bucket, key) is not None:
+        if snapshot.has_natives and self.native.target(snapshot, bucket, key) is not None:
             raise NotHeld("This path is in a native store, which cannot take one object together with others.")
         store = snapshot.writable(bucket, key, attributes.storage_class)
         if conditions:
             conditions = await self.check_early(bucket, key, conditions)
         if bucket.quota is not None:
             await self.check_room(bucket, bucket.quota, key, source.length or 0)
-        scope, domain = await self.place(store, bucket, wanted)
+        scope, domain = store.scope_for(bucket), None
+        if (wanted := wanted or self._keys.default_for(bucket)) is not None:
+            scope, domain = await self.place(store, bucket, wanted)
         stored = await self._content.store(source, store, scope, checks, domain)
         new = NewObject(
             bucket,
@@ -324,7 +326,7 @@ class Objects:
         Raises by the conditions, ObjectLocked, ReadOnlyMount, BackendNotFound.
         """
         check_key(removal.key)
-        if sources := self.native.sources(bucket, removal.key):
+        if self._names.at_hand.has_natives and (sources := self.native.sources(bucket, removal.key)):
             return await self.native.delete(sources, bucket, removal, self._find, self._delete)
         return await self._delete(bucket, removal)
 
@@ -430,7 +432,7 @@ class Objects:
         return await pages(after.encode(), limit)
 
 
-class Bytes:
+class Bytes(Pieces):
     """A source made of bytes that come from this side of the door."""
 
     def __init__(self, chunks: AsyncIterator[bytes], length: int) -> None:

@@ -7,7 +7,7 @@ A role is inherited downwards, by whole segments: what is granted at ``/b/team``
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from gateway.policy import BUCKET_ACTIONS
 from gateway.types import PathGrant
@@ -48,24 +48,22 @@ def is_below(key: str, prefix: str) -> bool:
 
 
 def granting(
-    grants: Mapping[int, tuple[PathGrant, ...]], action: str, bucket_id: int, key: str | None
-) -> PathGrant | None:
-    """What lets its holder do an action in a bucket, if anything does."""
+    grants: Mapping[int, tuple[PathGrant, ...]], action: str, bucket_id: int
+) -> Iterator[tuple[str, PathGrant]]:
+    """What lets its holder do an action in a bucket, and below which prefix the key must lie; "" is anywhere.
+
+    A grant on part of a bucket is none on its configuration; where the bucket is, clients have to know.
+    """
     level = level_of(action)
+    on_bucket = action in BUCKET_ACTIONS and action not in LISTING
     for where in (bucket_id, EVERYWHERE):
         for grant in grants.get(where, ()):
-            if LEVELS[grant.role] >= level and _reaches(grant.prefix, action, key):
-                return grant
-    return None
-
-
-def _reaches(prefix: str, action: str, key: str | None) -> bool:
-    """A grant on part of a bucket is none on its configuration; where the bucket is, clients have to know."""
-    if not prefix:
-        return True
-    if action in BUCKET_ACTIONS and action not in LISTING:
-        return action == "s3:GetBucketLocation"
-    return key is not None and is_below(key, prefix)
+            if LEVELS[grant.role] < level:
+                continue
+            if not on_bucket:
+                yield grant.prefix, grant
+            elif not grant.prefix or action == "s3:GetBucketLocation":
+                yield "", grant
 
 
 def by_bucket(grants: Iterable[PathGrant]) -> dict[int, tuple[PathGrant, ...]]:

@@ -127,6 +127,8 @@ class Bucket:
     """Its tenant's; None where there is no limit."""
     read: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Those that were read so far."""
+    standings: dict[tuple[str | None, str], Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What ``gateway.standing`` worked out so far."""
 
     def config(self, name: str, read: Callable[[str], T]) -> T | None:
         """A configuration as ``read`` understands its text, None where there is none.

@@ -8,7 +8,7 @@ from gateway.access import Decision, judge
 from gateway.errors import TooManyRequests
 from gateway.policy import ACTIONS
 from gateway.rates import Rates
-from gateway.roles import EDITOR, LEVELS, OWNER, VIEWER, by_bucket, granting, is_below, level_of
+from gateway.roles import EDITOR, LEVELS, OWNER, VIEWER, by_bucket, is_below, level_of
 from gateway.types import Bucket, PathGrant, Principal
 
 
@@ -81,10 +81,24 @@ def test_what_a_role_may(action: str, role: str) -> None:
     ],
 )
 def test_a_role_below_a_prefix_is_none_on_the_bucket(action: str, key: str | None, yes: bool) -> None:
-    assert (granting(by_bucket([grant("team", OWNER)]), action, 1, key) is not None) is yes
-    assert granting(by_bucket([grant("", OWNER)]), action, 1, key) is not None
-    assert granting(by_bucket([grant("", OWNER, 0)]), action, 1, key) is not None
-    assert granting(by_bucket([grant("", OWNER, 2)]), action, 1, key) is None
+    def may(*grants: PathGrant) -> bool:
+        return judge(caller(*grants), action, bucket(), key).allowed
+
+    assert may(grant("team", OWNER)) is yes
+    assert may(grant("", OWNER))
+    assert may(grant("", OWNER, 0))
+    assert not may(grant("", OWNER, 2))
+
+
+def test_what_a_bucket_remembers_of_a_caller_is_of_that_caller_alone() -> None:
+    where = bucket()
+    viewer, nobody = caller(grant("team", VIEWER)), caller()  # the same key, before and after a grant was taken away
+    assert judge(viewer, "s3:GetObject", where, "team/a").allowed
+    assert not judge(viewer, "s3:GetObject", where, "other/a").allowed
+    assert not judge(viewer, "s3:PutObject", where, "team/a").allowed
+    assert not judge(nobody, "s3:GetObject", where, "team/a").allowed
+    assert not judge(None, "s3:GetObject", where, "team/a").allowed
+    assert judge(viewer, "s3:GetObject", where, "team/a").allowed
 
 
 def test_a_role_is_within_its_tenant() -> None:

@@ -183,6 +183,15 @@ class RequestBody:
                 )
         return body
 
+    async def whole(self) -> bytes:
+        """All of it, for who knows by ``length`` that it is short; ``sha256`` is left to the reader."""
+        if self._decoder is None and not self._ended:
+            chunk = await self._next()
+            if self._ended and len(chunk) == self.length:  # it came with its head, as most do
+                return chunk
+            return b"".join([chunk async for chunk in self._literal(chunk)])
+        return b"".join([chunk async for chunk in self])
+
     async def drain(self, limit: int) -> bool:
         """Read and drop what is left, at most ``limit`` bytes; True when the request is at its end."""
         while not self._ended and limit > 0:
@@ -192,16 +201,19 @@ class RequestBody:
                 return False
         return self._ended
 
-    async def _literal(self) -> AsyncIterator[bytes]:
+    async def _literal(self, chunk: bytes = b"") -> AsyncIterator[bytes]:
+        """The body as it is sent; ``chunk`` is what has been taken of it already."""
         left = self.length
-        while not self._ended:
-            chunk = await self._next()
+        while True:
             if left is not None:
                 left -= len(chunk)
                 if left < 0:
                     raise IncompleteBody("The request body is longer than its Content-Length")
             if chunk:
                 yield chunk
+            if self._ended:
+                break
+            chunk = await self._next()
         if left:
             raise IncompleteBody("You did not provide the number of bytes specified by the Content-Length HTTP header")
 

@@ -6,11 +6,11 @@ goes with the first write of the action that commits, or with none.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from gateway.catalog.base import Catalog, P, Program, T, Verb
@@ -57,27 +57,21 @@ class Accompanied:
 
     def hangs(self, seconds: float) -> bool:
         """Whether writes wait, and none ended for so long."""
-        return self._under_way > 0 and time.monotonic() - self._moved_at > seconds
-
-    def _begin(self) -> None:
-        if not self._under_way:
-            self._moved_at = time.monotonic()
-        self._under_way += 1
-
-    def _end(self) -> None:
-        self._under_way -= 1
-        self._moved_at = time.monotonic()
+        return self._under_way > 0 and monotonic() - self._moved_at > seconds
 
     async def write(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         companion = _waiting.get()
-        self._begin()
+        if not self._under_way:
+            self._moved_at = monotonic()
+        self._under_way += 1
         try:
             if companion is None or companion.gone:
                 return await self._inner.write(verb, *args, **kwargs)
             with _leaving(companion):
                 return await self._inner.write(_together, companion, lambda: verb(*args, **kwargs))
         finally:
-            self._end()
+            self._under_way -= 1
+            self._moved_at = monotonic()
 
 
 @contextmanager

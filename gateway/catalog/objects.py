@@ -62,7 +62,7 @@ class Present(NamedTuple):
         return self.etag, self.size, self.modified_at
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewObject:
     """A version about to be named. ``content.manifest_id`` is set when it shares a manifest that exists."""
 
@@ -84,7 +84,7 @@ class NewObject:
     encryption: Encryption | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Removal:
     """An object, or one version of it, to remove if its conditions hold."""
 
@@ -98,7 +98,7 @@ class Removal:
     """Whether a GOVERNANCE retention is overridden."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Removed:
     """What a removal did."""
 

@@ -47,17 +47,17 @@ class Condition:
             if self.if_exists or self.quantifier == FOR_ALL:
                 return True
             return self.negated and not self.quantifier
-        every = self.quantifier == FOR_ALL or (self.negated and not self.quantifier)
+        negated = self.negated
+        every = self.quantifier == FOR_ALL or (negated and not self.quantifier)
         for value in found:
-            if self._fits(value, lookup) != every:
+            fits = negated
+            for test in self.tests:
+                if test(value, lookup):
+                    fits = not negated
+                    break
+            if fits != every:
                 return not every
         return every
-
-    def _fits(self, value: str, lookup: Lookup) -> bool:
-        for test in self.tests:
-            if test(value, lookup):
-                return not self.negated
-        return self.negated
 
 
 def compile_condition(operator: str, key: str, values: Sequence[str], *, variables: bool) -> Condition:

@@ -44,6 +44,23 @@ class Statement:
     not_resources: bool
     conditions: tuple[Condition, ...]
     sid: str = ""
+    starts: tuple[str, ...] = field(init=False, repr=False)
+    """The resources that are a text and a star, sorted out so that they cost little: the text."""
+    wholes: frozenset[str] = field(init=False, repr=False)
+    """Those that are a text alone."""
+    patterns: tuple[Pattern, ...] = field(init=False, repr=False)
+    """And the others."""
+
+    def __post_init__(self) -> None:
+        others = [each for each in self.resources if each.start is None and each.whole is None]
+        object.__setattr__(self, "starts", tuple(each.start for each in self.resources if each.start is not None))
+        object.__setattr__(self, "wholes", frozenset(each.whole for each in self.resources if each.whole is not None))
+        object.__setattr__(self, "patterns", tuple(others))
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is about more than caller, action and resource."""
+        return bool(self.conditions or self.patterns)
 
 
 Numbered = tuple[tuple[int, Statement], ...]

@@ -22,7 +22,7 @@ MAX_COMPILED = 256
 class Pattern:
     """A text of a policy that a value is held against."""
 
-    __slots__ = ("_compiled", "_fixed", "_flags", "_folds", "_holes", "_parts", "_wild", "start", "text")
+    __slots__ = ("_compiled", "_fixed", "_flags", "_folds", "_holes", "_parts", "_wild", "start", "text", "whole")
 
     def __init__(self, text: str, *, variables: bool = True, wild: bool = True, ignore_case: bool = False) -> None:
         self.text = text
@@ -38,6 +38,8 @@ class Pattern:
         simple = self._fixed is not None and self._compiled is None and not ignore_case
         self.start = self._fixed[0] if simple and self._fixed is not None and self._fixed[1:] == [""] else None
         """What all begin with that fit, where that is all there is to it: ``text*``."""
+        self.whole = self._fixed[0] if simple and self._fixed is not None and len(self._fixed) == 1 else None
+        """What alone fits, where that is all there is to it: ``text``."""
 
     def matches(self, value: str, lookup: Lookup) -> bool:
         """Whether a value fits; a variable that the request has no single value for fits nothing."""

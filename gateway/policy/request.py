@@ -99,14 +99,12 @@ def statements_about(policy: Policy, caller: Caller, action: str) -> Numbered:
 
 def _concerns(statement: Statement, resource: str, context: Context) -> bool:
     """Whether a statement that is about the caller and the action holds for the rest of the request."""
-    for pattern in statement.resources:
-        start = pattern.start
-        if resource.startswith(start) if start is not None else pattern.matches(resource, context):
-            if statement.not_resources:
-                return False
-            break
-    else:
-        if not statement.not_resources:
+    named = resource.startswith(statement.starts) or resource in statement.wholes
+    if not named and statement.patterns:
+        named = any(pattern.matches(resource, context) for pattern in statement.patterns)
+    if named == statement.not_resources:
+        return False
+    for condition in statement.conditions:  # noqa: SIM110  (a generator costs more than the one condition of most)
+        if not condition.holds(context):
             return False
-    conditions = statement.conditions
-    return not conditions or all(condition.holds(context) for condition in conditions)
+    return True

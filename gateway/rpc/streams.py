@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from backends.base import ByteRange
+from gateway.bodies import Pieces
 from gateway.errors import IncompleteBody
 from gateway.objects import Opened
 from gateway.ranges import parse_range, resolve_range
@@ -49,7 +50,7 @@ STATUSES = {
 """The HTTP status of an error; 500 for what is not here. Of parameters only a range can be bad."""
 
 
-class Body:
+class Body(Pieces):
     """The body of a request as content to store."""
 
     sha256: str | None = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from gateway.access import authorize, caller_of
+from gateway.access import authorize
 from gateway.audit.deeds import Deed, by
 from gateway.bucket_configs import POLICY, REQUEST_PAYMENT
 from gateway.core import Core
@@ -17,6 +17,7 @@ from gateway.errors import BackendNotFound, BucketNotFound, NotAllowed, ObjectNo
 from gateway.policy import Context, nothing
 from gateway.rpc.errors import RpcError, judged, not_found
 from gateway.rpc.paths import Place
+from gateway.standing import caller_of
 from gateway.types import Bucket, ObjectInfo, Principal
 
 _EXISTING_TAG = "s3:existingobjecttag/"

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from gateway.access import caller_of
 from gateway.policy import Context
 from gateway.s3.call import Call
 from gateway.s3.operations.common import parse_tag_header
 from gateway.s3.parse import decode_header, split_copy_source
+from gateway.standing import caller_of
 from gateway.types import ObjectInfo
 
 _EXISTING_TAG, _REQUEST_TAG = "s3:existingobjecttag/", "s3:requestobjecttag/"
@@ -30,18 +30,18 @@ def context_of(
     """
 
     def lookup(key: str) -> Sequence[str] | None:
+        read = _KEYS.get(key)
+        if read is not None:
+            if prefix is not None and key == "s3:prefix":
+                return [prefix]
+            if version_id is not None and key == "s3:versionid":
+                return [version_id]
+            found = read(call)
+            return [found] if isinstance(found, str) else found
         if key.startswith(_EXISTING_TAG):
             return _tag(info.attributes.tags if info is not None else (), key[len(_EXISTING_TAG) :])
         if key.startswith(_REQUEST_TAG):
             return _tag(_request_tags(call), key[len(_REQUEST_TAG) :])
-        if key == "s3:prefix" and prefix is not None:
-            return [prefix]
-        if key == "s3:versionid" and version_id is not None:
-            return [version_id]
-        read = _KEYS.get(key)
-        if read is not None:
-            found = read(call)
-            return [found] if isinstance(found, str) else found
         if key.startswith(_HEADER):
             return _header(key[3:])(call)
         return None

@@ -1,7 +1,7 @@
 -- Rows lie in the order of their keys, so that a page of a listing is as many neighbours, in whatever order they were
 -- put: before, each was found by the index and then fetched from where it had been put. What a listing tells comes first
 -- in a row, so that long metadata, which continues on pages of its own, is not read for it. The rows are written anew,
--- which takes some ten seconds for a million and, for a while, as much room again.
+-- which takes some ten seconds for a million and, for a while, four times their room.
 CREATE TABLE objects_by_key (
     bucket_id INTEGER NOT NULL,
     key BLOB NOT NULL,

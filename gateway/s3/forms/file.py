@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from gateway.bodies import Pieces
 from gateway.s3.errors import EntityTooLarge, EntityTooSmall, InvalidArgument
 from gateway.s3.forms.framing import Event, Framing, Part
 from gateway.s3.forms.policy import ANY_SIZE, SizeRange
@@ -14,7 +15,7 @@ AHEAD = 64 * 1024
 """A file up to this size is read before it is stored: so its length is known, which is the fast way to store it."""
 
 
-class FormFile:
+class FormFile(Pieces):
     """A source for the core. ``allowed`` is what the policy says of its size, set before it is read.
 
     Iteration raises EntityTooLarge as soon as there is too much, and at the end EntityTooSmall, MalformedPOSTRequest

@@ -30,6 +30,9 @@ from gateway.storage_classes import STANDARD
 from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo
 from gateway.versioning import parse_version_id, shown_id, versioning_of
 
+_CHECKSUMS = tuple((f"Checksum{name}", name) for name in checksums.ALGORITHMS)
+_CHECKSUM_MEMBERS = frozenset(member for member, _ in _CHECKSUMS)
+
 MAX_METADATA = 2048
 MAX_REDIRECT = 2048
 MAX_TAGS = 10
@@ -181,8 +184,10 @@ def checks_from(call: Call, members: Mapping[str, Any], *, limit: int, algorithm
     ``algorithm`` is what to compute when the request names none. Raises InvalidDigest, InvalidRequest.
     """
     md5 = content_md5(members.get("ContentMD5"))
-    sent = {name: value for name in checksums.ALGORITHMS if (value := members.get(f"Checksum{name}")) is not None}
-    trailer = (call.headers.get(b"x-amz-trailer") or b"").decode("latin-1").strip().lower()
+    sent = {}
+    if not _CHECKSUM_MEMBERS.isdisjoint(members):
+        sent = {name: value for member, name in _CHECKSUMS if (value := members.get(member)) is not None}
+    trailer = call.headers.get(b"x-amz-trailer", b"").decode("latin-1").strip().lower()
     trailing = checksums.HEADERS.get(trailer) if trailer else None
     if trailer and trailing is None:
         raise InvalidRequest("The value specified in the x-amz-trailer header is not supported")
@@ -229,9 +234,6 @@ def checksum_members(checksum: Checksum | None, *, with_type: bool = True) -> di
     if with_type:
         members["ChecksumType"] = checksum.type
     return members
-
-
-_CHECKSUMS = tuple((f"Checksum{name}", name) for name in checksums.ALGORITHMS)
 
 
 def chosen_checksum(members: Mapping[str, Any], kind: str = "FULL_OBJECT") -> Checksum | None:

@@ -54,11 +54,11 @@ async def new_object_access(call: Call, bucket: Bucket, canned: str | None) -> t
 
     Raises AccessControlListNotSupported, NotAllowed where a policy denies to set it, what ``requested_acl`` raises.
     """
-    permit_parts(
-        call, bucket, call.members["Key"], tags=bool(call.members.get("Tagging")), acl=asks_for_acl(call, canned)
-    )
+    asks, tags = asks_for_acl(call, canned), bool(call.members.get("Tagging"))
+    if asks or tags:
+        permit_parts(call, bucket, call.members["Key"], tags=tags, acl=asks)
     owner_id = owner_of_new(call.principal, bucket, canned)
-    if not asks_for_acl(call, canned):
+    if not asks:
         return owner_id, None
     return owner_id, await object_acl(call, bucket, owner_id, canned)
 

@@ -27,6 +27,7 @@ from gateway.types import Bucket, Lock
 
 MAX_DAYS, MAX_YEARS = 36_500, 100
 _MEMBERS = ("ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus")
+_ASKING = frozenset(_MEMBERS)
 _NO_TOKEN = {"Token": "object lock is turned on without asking anybody else"}
 _UNLOCKED = "Bucket is missing Object Lock Configuration"
 
@@ -170,7 +171,7 @@ def _future(until: datetime) -> int:
 
 def _refuse_lock(members: Mapping[str, Any]) -> None:
     """Raise InvalidRequest when a write to a bucket without object lock asks for one."""
-    if any(members[name] is not None for name in _MEMBERS):
+    if not _ASKING.isdisjoint(members) and any(members[name] is not None for name in _ASKING & members.keys()):
         raise InvalidRequest(_UNLOCKED)
 
 
@@ -183,7 +184,7 @@ async def new_object_lock(call: Call, bucket: Bucket, members: Mapping[str, Any]
     if lock_config(bucket) is None:
         _refuse_lock(members)
         return None
-    mode, until, hold = (members[name] for name in _MEMBERS)
+    mode, until, hold = map(members.get, _MEMBERS)
     if (mode is None) != (until is None):
         raise InvalidArgument(
             "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied",

@@ -32,7 +32,6 @@ from gateway.s3.operations.common import (
     millis,
     object_members,
     parse_tag_header,
-    quoted,
     read_conditions,
     version_in,
     version_of,
@@ -98,7 +97,7 @@ async def put_object(
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Store the body under the key, replacing what was there."""
-    members = locals()
+    members = call.members  # those that were sent: mostly few
     bucket = await open_bucket(call, "s3:PutObject", Bucket, Key, ExpectedBucketOwner)
     call.body.require_length()
     owner_id, acl = await new_object_access(call, bucket, ACL)
@@ -116,13 +115,16 @@ async def put_object(
         wanted=wanted,
         conditions=WriteConditions(IfMatch, IfNoneMatch),
     )
-    return {
-        "ETag": quoted(info.etag),
-        **checksum_members(info.checksum),
-        **written_version(info.version_id),
-        **expiration_member(bucket, info),
-        **encryption_members(info.encryption, wanted.customer if wanted else None, context=True),
-    }
+    result: dict[str, Any] = {"ETag": f'"{info.etag}"'}
+    if info.checksum is not None:
+        result.update(checksum_members(info.checksum))
+    if info.version_id:
+        result.update(written_version(info.version_id))
+    if LIFECYCLE in bucket.configs:
+        result.update(expiration_member(bucket, info))
+    if info.encryption is not None:
+        result.update(encryption_members(info.encryption, wanted.customer if wanted else None, context=True))
+    return result
 
 
 @operation
