@@ -139,7 +139,7 @@ class Packs:
     def _commit(self, group: list[_Job]) -> None:
         try:
             self.apply([(job.name, job.content) for job in group])
-        except StoreError as error:
+        except Exception as error:  # whatever it is, the thread goes on: nobody else answers those who wait
             for job in group:
                 job.error = error
 
@@ -153,8 +153,9 @@ class Packs:
                     _apply(conn, changes)
                     conn.execute("COMMIT")
                     if any(content is None for _, content in changes):
-                        conn.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
-            except sqlite3.Error as error:
+                        with contextlib.suppress(sqlite3.Error):  # what was asked for is done
+                            conn.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+            except (sqlite3.Error, OSError) as error:
                 with contextlib.suppress(sqlite3.Error):
                     if conn.in_transaction:
                         conn.execute("ROLLBACK")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import hashlib
 import json
 import multiprocessing
@@ -188,3 +189,17 @@ async def test_a_reserve_is_left_for_deleting(store: LocalStore, monkeypatch: py
         assert await read_all(store, name_of(b"kept")) == b"kept"
         await store.delete(name_of(b"kept"))
     await store.put(name_of(b"small"), b"small")
+
+
+async def test_a_pack_whose_lock_fails_says_so_and_hangs_nobody(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", fail)
+        with pytest.raises(StoreError, match="no locks here"):
+            await asyncio.wait_for(store.put(name_of(b"small"), b"small"), 10)
+    await asyncio.wait_for(store.put(name_of(b"small"), b"small"), 10)
+    assert await read_all(store, name_of(b"small")) == b"small"
