@@ -68,7 +68,8 @@ class Admission:
             self._requests[share] = held
         else:
             del self._requests[share]
-        self.give_back(share, room)
+        if room:
+            self.give_back(share, room)
 
     async def room(self, share: str, size: int) -> int:
         """Take memory for a body of this size, waiting for it a while; how much it came to. Raises TooBusy."""

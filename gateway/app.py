@@ -313,7 +313,7 @@ class Application:
                 counters = Metrics()
                 logs = LogDelivery(core, seconds=self._settings.log_delivery_seconds)
                 core.lifecycle.listen(keep_lifecycle(logs))
-                verifier = Verifier(core.keyring.find, self._settings.regions)
+                verifier = Verifier(core.keyring.find, self._settings.regions, at_hand=core.keyring.at_hand)
                 self._s3 = S3Door(
                     core,
                     verifier,

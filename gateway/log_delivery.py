@@ -66,7 +66,7 @@ class LogDelivery:
 
     def may_keep(self, name: str) -> bool:
         """Whether the bucket of that name may keep a log; this worker knows of most that they keep none."""
-        bucket = self._names.known(name)
+        bucket = self._names.at_hand.buckets.get(name)
         return bucket is None or LOGGING in bucket.configs
 
     async def source(self, name: str) -> Bucket | None:

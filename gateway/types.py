@@ -34,13 +34,15 @@ class Principal:
     rate: float | None = None
     """Requests per second that the tenant may make; None is no limit."""
 
-    @property
-    def share(self) -> str:
-        """Who this caller is counted with where there is not enough for all.
+    share: str = field(init=False, compare=False, repr=False)
+    """Who this caller is counted with where there is not enough for all.
 
-        A tenant's callers together; but in the tenant that everybody is in until others are made, each user.
-        """
-        return f"default/{self.user_id}" if self.tenant == "default" else self.tenant
+    A tenant's callers together; but in the tenant that everybody is in until others are made, each user.
+    """
+
+    def __post_init__(self) -> None:
+        share = f"default/{self.user_id}" if self.tenant == "default" else self.tenant
+        object.__setattr__(self, "share", share)
 
 
 class PathGrant(NamedTuple):

@@ -55,18 +55,28 @@ def merge_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return merged
 
 
+_IDLE = frozenset(
+    {
+        *(b"authorization", b"accept", b"accept-encoding", b"amz-sdk-invocation-id", b"amz-sdk-request", b"connection"),
+        *(b"content-length", b"content-md5", b"content-type", b"expect", b"range", b"user-agent"),
+    }
+)
+"""Headers that clients send often, and that need not be signed: neither ``host`` nor any ``x-amz-*``."""
+
+
 class Layout:
     """What SignedHeaders says, taken apart: a canonical request that waits for its values.
 
     Clients sign the same few headers over and over, so this is made once for all their requests (``layout``).
     """
 
-    __slots__ = ("_form", "_sent", "names", "signs_host")
+    __slots__ = ("_covers", "_form", "_sent", "names", "signs_host")
 
     def __init__(self, signed: bytes) -> None:
         names = signed.split(b";")
         self.names = frozenset(names)
         self.signs_host = b"host" in self.names
+        self._covers = self.names | _IDLE
         self._sent = itemgetter(*names, names[0])  # of one name alone, it would give no tuple
         # One line for each header and one that ends them, then what was signed.
         lines = (*[_literal(name) + b":%b" for name in names], b"", _literal(signed))
@@ -74,6 +84,8 @@ class Layout:
 
     def unsigned(self, fields: Mapping[bytes, bytes]) -> list[bytes]:
         """The headers that act and are not among the signed ones: ``host`` and every ``x-amz-*``."""
+        if self.signs_host and self._covers.issuperset(fields):
+            return []
         names, found = self.names, []
         for name in fields:
             if name not in names and (name[:6] == b"x-amz-" or name == b"host"):

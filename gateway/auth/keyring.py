@@ -68,6 +68,13 @@ class KeyRing:
         known = await self._look_up(access_key_id)
         return None if known is None else known.credential
 
+    def at_hand(self, access_key_id: str) -> Credential | None:
+        """The same, where nothing need be awaited for it; None does not mean that there is no such key."""
+        known = self._known.get(access_key_id)
+        if known is None or known.expires_at is not None or self._generation.at_hand != self._cached_at:
+            return None
+        return known.credential
+
     def share_of(self, key_id: str) -> str | None:
         """Who a key's requests are counted with, where it was used lately; nothing is proven by that."""
         known = self._known.get(key_id)

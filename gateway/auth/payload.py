@@ -59,6 +59,11 @@ class Payload(NamedTuple):
     sha256: str | None = None
     seed: Seed | None = None
 
+    @property
+    def is_chained(self) -> bool:
+        """Whether each chunk is signed: then the ``seed`` tells where the chain starts."""
+        return self.mode in _CHAINED
+
     def open(self, receive: Receive, headers: Mapping[bytes, bytes]) -> RequestBody:
         """The body, not yet read. Raises when its headers do not fit the mode or are not numbers."""
         streamed = b"transfer-encoding" in headers
@@ -98,15 +103,10 @@ _KNOWN = {_EMPTY.encode(): Payload(Mode.SIGNED, _EMPTY), **{text: Payload(mode) 
 """Values of x-amz-content-sha256 that come over and over, and what they ask for."""
 
 
-def payload_of(text: bytes, seed: Callable[[], Seed] | None) -> Payload:
-    """The payload that a value of x-amz-content-sha256 asks for; ``seed`` tells where a chain of signatures starts.
-
-    Raises InvalidArgument, Unsupported.
-    """
+def payload_of(text: bytes) -> Payload:
+    """The payload that a value of x-amz-content-sha256 asks for. Raises InvalidArgument, Unsupported."""
     known = _KNOWN.get(text)
     if known is not None:
-        if seed is not None and known.mode in _CHAINED:
-            return known._replace(seed=seed())
         return known
     if _SHA256.fullmatch(text):
         return Payload(Mode.SIGNED, text.decode().lower())
@@ -128,7 +128,7 @@ def anonymous_payload(headers: Mapping[bytes, bytes]) -> Payload:
     text = text.strip()
     if _MODES.get(text) in _CHAINED:
         raise InvalidRequest("A payload of signed chunks needs a signed request")
-    return payload_of(text, None)
+    return payload_of(text)
 
 
 class RequestBody:

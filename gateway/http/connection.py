@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import unquote
 
 import httptools
@@ -78,13 +78,9 @@ class Connection(asyncio.Protocol):
         self.common_lines = 0
         self._head_size = 0
         """Bytes that came since the last that was of use: of a head, or of trailers and extensions of chunks."""
-        self._hosts = 0
-        self._is_coded = False
-        """Whether the body is in a coding (gzip, say) that would be stored as if it were the content."""
         self._in_head = True
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._expects = False
 
     # -- the transport
 
@@ -170,8 +166,7 @@ class Connection(asyncio.Protocol):
     # -- what httptools found
 
     def on_message_begin(self) -> None:
-        self._url, self._headers, self._expects, self._hosts = b"", [], False, 0
-        self._is_coded = False
+        self._url, self._headers = b"", []
         self._in_head = True
         if (self._exchange is None or self._exchange.answered) and not self._is_guest:
             self._until = self.loop.time() + self.patience.head
@@ -180,32 +175,23 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:
-            return  # a trailer is no header of the request: what is decided is decided by its head
-        name = name.lower()
-        if name == b"expect" and value.strip().lower() == b"100-continue":
-            self._expects = self._parser.get_http_version() != "1.0"  # an older client awaits no such thing
-        elif name == b"host":
-            self._hosts += 1
-        elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
-            self._is_coded = True
-        self._headers.append((name, value))
+        if self._in_head:  # a trailer is no header of the request: what is decided is decided by its head
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if self._closing or self._parser.should_upgrade():
             return
+        headers, version = self._headers, self._parser.get_http_version()
         large = self._head_size > self.patience.head_bytes and self._size_of_head() > self.patience.head_bytes
         self._in_head, self._head_size, self._until = False, 0, NEVER
-        version = self._parser.get_http_version()
-        if large or len(self._headers) > MAX_HEADERS:
-            self._refuse(TOO_LARGE)
-            raise ValueError("its body is nobody's")
-        if (self._hosts != 1 and (self._hosts or version != "1.0")) or version not in ("1.0", "1.1"):
-            self._refuse(BAD_REQUEST)
-            raise ValueError("its body is nobody's")
-        if self._is_coded:
-            self._refuse(NOT_IMPLEMENTED)
-            raise ValueError("its body is nobody's")
+        if large or len(headers) > MAX_HEADERS:
+            self._turn_away(TOO_LARGE)
+        names = dict(headers)
+        hosts = b"host" in names if len(names) == len(headers) else sum(name == b"host" for name, _ in headers)
+        if (hosts != 1 and (hosts or version != "1.0")) or version not in ("1.0", "1.1"):
+            self._turn_away(BAD_REQUEST)
+        if b"transfer-encoding" in names and not _all_are(headers, b"transfer-encoding", b"chunked"):
+            self._turn_away(NOT_IMPLEMENTED)  # a body in a coding (gzip, say) would be stored as if it were the content
         url = httptools.parse_url(self._url)
         path = url.path.decode("ascii")
         scope = {
@@ -217,17 +203,24 @@ class Connection(asyncio.Protocol):
             "raw_path": url.path,
             "query_string": url.query or b"",
             "root_path": "",
-            "headers": self._headers,
+            "headers": headers,
             **self._addresses,
         }
+        # A client of HTTP/1.0 awaits no leave to send its body.
+        expects = b"expect" in names and version != "1.0" and _any_is(headers, b"expect", b"100-continue")
         keep_alive = version != "1.0" and self._parser.should_keep_alive() and not self._is_guest
         before = self._exchange
-        self._exchange = Exchange(self, scope, expects=self._expects, keep_alive=keep_alive)
+        self._exchange = Exchange(self, scope, expects=expects, keep_alive=keep_alive)
         if before is None or before.answered:
             self._begin(self._exchange)
         else:
             self._pause_reading()
             self._queued.append(self._exchange)
+
+    def _turn_away(self, status: str) -> NoReturn:
+        """Refuse a request by its head; the parser stops there."""
+        self._refuse(status)
+        raise ValueError("its body is nobody's")
 
     def _size_of_head(self) -> int:
         """What came of it alone: what was read with it may be a body."""
@@ -378,3 +371,11 @@ class Connection(asyncio.Protocol):
         if not self._reading and not self._closing:
             self._reading = True
             self._transport.resume_reading()
+
+
+def _any_is(headers: Collection[tuple[bytes, bytes]], name: bytes, value: bytes) -> bool:
+    return any(said.strip().lower() == value for each, said in headers if each == name)
+
+
+def _all_are(headers: Collection[tuple[bytes, bytes]], name: bytes, value: bytes) -> bool:
+    return all(said.strip().lower() == value for each, said in headers if each == name)

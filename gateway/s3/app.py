@@ -96,6 +96,7 @@ class S3Door:
         self._core = core
         self._verifier = verifier
         self._domains = Domains(s3_domains)
+        self._has_domains = bool(s3_domains)
         self._admits = admits
         self._max_xml_bytes = max_xml_bytes
         self._access_log = access_log or AccessLog()
@@ -126,7 +127,8 @@ class S3Door:
             except Exception as error:
                 status, headers, body = self._refuse(visit, error)
             visit.status = status
-            headers += visit.allowance
+            if visit.allowance:
+                headers += visit.allowance
             headers += ((b"x-amz-request-id", visit.request_id.encode()), self._host_id_header, _SERVER)
             closes = brings_body(visit) and await leaves_much_unread(visit)
             if closes:
@@ -139,20 +141,13 @@ class S3Door:
             logs, call = self._server_logs, visit.call
             if logs is not None and (call is None or call.notes is not None or logs.may_keep(visit.bucket)):
                 await self._keep_record(logs, visit, scope, headers)
+            elapsed = perf_counter() - visit.started
             if self._metrics is not None:
                 taken = visit.body
                 received = taken.length or 0 if taken is not None and taken.begun else 0
-                elapsed = perf_counter() - visit.started
                 self._metrics.request("s3", visit.operation, visit.status, elapsed, received, visit.sent)
             if self._access_log.enabled:
-                self._access_log.write(
-                    visit.operation,
-                    visit.user,
-                    visit.status,
-                    visit.sent,
-                    perf_counter() - visit.started,
-                    visit.request_id,
-                )
+                self._access_log.write(visit.operation, visit.user, visit.status, visit.sent, elapsed, visit.request_id)
 
     async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
         raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -169,9 +164,10 @@ class S3Door:
         raw_path, raw_query = scope["raw_path"], scope["query_string"]
         if visit.method == "POST" and self._is_form(visit, scope):
             return await self._post_object(visit, scope, receive)
-        hosted = self._domains.bucket_of(headers.get(b"host", b"")) if self._domains else None
-        head = RequestHead(visit.method, raw_path, raw_query, raw_headers, hosted)
-        if control.is_control(raw_path, headers):
+        hosted = self._domains.bucket_of(headers.get(b"host", b"")) if self._has_domains else None
+        fields = headers if len(headers) == len(raw_headers) else None
+        head = RequestHead(visit.method, raw_path, raw_query, raw_headers, hosted, fields)
+        if control.ACCOUNT in headers and control.is_control(raw_path, headers):
             return await self._control(visit, scope, receive, head)
         identity = visit.identity = await self._verifier.verify(head)
         if identity.principal is None:
@@ -263,24 +259,26 @@ class S3Door:
         members: Mapping[str, Any],
         body: Body,
     ) -> Call:
-        visit.call = Call(
-            operation=operation,
-            principal=identity.principal,
-            core=self._core,
-            method=visit.method,
-            query=query,
-            headers=headers,
-            body=body,
-            request_id=visit.request_id,
-            host=visit.headers.get(b"host", b"").decode("latin-1"),
-            secure=scope.get("scheme") == "https",
-            client=(scope.get("client") or ("",))[0],
-            auth_type=identity.auth_type,
-            signature_version=identity.signature_version,
-            signed_at=identity.signed_at,
-            members=members,
+        principal, _, auth_type, signature_version, signed_at = identity
+        client = scope.get("client")
+        call = visit.call = Call(  # by position, which costs a third less than by name
+            operation,
+            principal,
+            self._core,
+            visit.method,
+            query,
+            headers,
+            body,
+            visit.request_id,
+            visit.headers.get(b"host", b"").decode("latin-1"),
+            scope.get("scheme") == "https",
+            client[0] if client else "",
+            auth_type,
+            signature_version,
+            signed_at,
+            members,
         )
-        return visit.call
+        return call
 
     def _place(self, visit: Visit, scope: Scope) -> tuple[str, str]:
         """The bucket and the key of a request. Raises InvalidURI."""

@@ -229,6 +229,7 @@ def compile_parser(operation: Operation, takes: frozenset[str], ignores: Iterabl
         member for member in operation.inputs if member.required and member.location in ("query", "header")
     )
     has_bucket, has_key, cut = operation.level != "service", operation.level == "key", len(prefix)
+    takes_metadata, is_of_others = prefix != b"\0", from_header.keys().isdisjoint
 
     def parse(bucket: str, key: str, query: Mapping[str, str], headers: Headers) -> dict[str, Any]:
         members: dict[str, Any] = {}
@@ -241,7 +242,8 @@ def compile_parser(operation: Operation, takes: frozenset[str], ignores: Iterabl
             if entry is not None and (value := entry[1](text)) is not _ABSENT:
                 members[entry[0]] = value
         pairs: dict[str, str] = {}
-        for name, raw in headers.items():
+        # Most reads bring no header that is a member of theirs: those are not looked at one by one.
+        for name, raw in () if is_of_others(headers) and not takes_metadata else headers.items():
             found = from_header.get(name)
             if found is not None:
                 if (value := found[1](raw)) is not _ABSENT:
