@@ -18,13 +18,14 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from gateway.http.crowd import AT_ONCE, GUEST_SECONDS, Crowd, Crowded
 from gateway.http.deadlines import NEVER, Impatient, Patience, Watch
-from gateway.http.exchange import READ_AHEAD, TIMED_OUT, Application, Exchange
+from gateway.http.exchange import READ_AHEAD, TIMED_OUT, WHOLE, Application, Exchange
 
 if TYPE_CHECKING:
     import uvicorn
     from uvicorn.server import ServerState
 
 ASGI = {"version": "3.0", "spec_version": "2.3"}
+EXTENSIONS: dict[str, dict[str, Any]] = {WHOLE: {}}
 MAX_HEADERS = 250
 HALF_HEAD_SECONDS, HALF_WAY_SECONDS = 4.0, 9.0
 """How much longer than an idle connection one that stopped within a head, or within a body, is kept in a crowd."""
@@ -203,6 +204,7 @@ class Connection(asyncio.Protocol):
             "raw_path": url.path,
             "query_string": url.query or b"",
             "root_path": "",
+            "extensions": EXTENSIONS,
             "headers": headers,
             **self._addresses,
         }

@@ -31,6 +31,10 @@ TIMED_OUT: Message = {"type": "http.disconnect", "timed_out": True}
 
 _STATUS = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
+_line = b": ".join
+WHOLE = "nexus.whole"
+"""An extension of ASGI: the message that starts an answer may bring its body, too, where that is all of it."""
+
 log = logging.getLogger("nexus.http")
 
 
@@ -187,39 +191,38 @@ class Exchange:
         if not self.started:
             self._head = self._start(message["status"], message["headers"])
             self.started = True
+            if "body" not in message:
+                return
         elif self.answered:
             raise RuntimeError("the answer is complete already")
-        else:
-            self._send_body(message.get("body", b""), more=message.get("more_body", False))
+        self._send_body(message.get("body", b""), more=message.get("more_body", False))
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The head of the answer; sees how its body will be framed."""
-        lines = [_STATUS[status], self._connection.common_headers()]
-        framed = closes = False
-        for name, value in headers:
-            lines.append(b"%b: %b\r\n" % (name, value))
-            size = len(name)  # most names are of another length than those that frame the answer
-            if size == 14 and name.lower() == b"content-length":
-                self._left, framed = int(value), True
-            elif size == 10 and name.lower() == b"connection":
-                closes = value.lower() == b"close"
+        """The head of the answer; sees how its body will be framed. Names are in lower case, as ASGI wants them."""
+        names = dict(headers)
+        lines = [*map(_line, headers)]
+        length = names.get(b"content-length")
+        if length is not None:
+            self._left = int(length)
+        closes = names.get(b"connection", b"").lower() == b"close"
         if closes:
             self.keep_alive = False
         if status in (204, 304):
             self._left = None
-        elif not framed and self.scope["method"] != "HEAD":
+        elif length is None and self.scope["method"] != "HEAD":
             if self.scope["http_version"] == "1.1":
                 self._chunked = True
-                lines.append(b"transfer-encoding: chunked\r\n")
+                lines.append(b"transfer-encoding: chunked")
             else:
                 self.keep_alive = False  # the end of the connection is the end of the body
         if not self.keep_alive and not closes:
-            lines.append(b"connection: close\r\n")
-        head = b"".join(lines)
-        ends = 2 * (len(lines) - 1 + self._connection.common_lines)
+            lines.append(b"connection: close")
+        lines.append(b"\r\n")
+        head = _STATUS[status] + self._connection.common_headers() + b"\r\n".join(lines)
+        ends = 2 * (1 + self._connection.common_lines + len(lines))
         if len(head) - len(head.translate(None, CONTROLS)) != ends:
             raise RuntimeError("a header of the answer has a control character")
-        return head + b"\r\n"
+        return head
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
         if self.scope["method"] == "HEAD":

@@ -59,8 +59,13 @@ async def send_answer(
     closes: bool,
 ) -> None:
     """Send an answer, after which the connection ``closes`` or is good for another request."""
-    start = {"type": "http.response.start", "status": visit.status, "headers": headers}
+    start: Message = {"type": "http.response.start", "status": visit.status, "headers": headers}
     if isinstance(body, bytes):
+        if not closes and visit.takes_whole:
+            start["body"] = body
+            await send(start)
+            visit.sent = len(body)
+            return
         await send(start)
         if closes and _is_being_sent(visit):
             await send({"type": "http.response.body", "body": body, "more_body": True})

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from gateway.auth.sigv4 import Identity
     from gateway.s3.call import Call
 
+WHOLE = "nexus.whole"
+"""The extension of ASGI that ``gateway.http`` offers for that."""
+
 
 class Visit:
     """What is known of a request while it is served; most of it for the logs."""
@@ -30,7 +33,7 @@ class Visit:
             "method",
             "operation",
         ),
-        *("request_id", "room", "sent", "share", "site", "started", "status", "user"),
+        *("request_id", "room", "sent", "share", "site", "started", "status", "takes_whole", "user"),
     )
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
@@ -59,3 +62,5 @@ class Visit:
         self.answered = 0.0
         """When the answer began."""
         self.sent = 0
+        self.takes_whole = WHOLE in scope.get("extensions", ())
+        """Whether the server below takes head and body of an answer in one message."""
