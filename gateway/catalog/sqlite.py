@@ -29,9 +29,10 @@ from gateway.catalog.writer import Writer, run
 
 T = TypeVar("T")
 
-PAGE_SIZE = 8192
+PAGE_SIZE = 4096
+"""Of new catalogs. A write changes a few rows, each on a page of its own, and each page goes to the log whole."""
 CACHE_KIB = 16 * 1024
-CHECKPOINT_PAGES = 2000
+CHECKPOINT_PAGES = 4000
 SCAN_THREADS = 2
 KEPT_LOOKUPS = 8192
 
