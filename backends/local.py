@@ -34,6 +34,7 @@ from backends.base import (
 )
 from backends.cached_reads import CachedReads
 from backends.packs import Packs
+from backends.recent import Recent
 
 T = TypeVar("T")
 
@@ -55,7 +56,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 class LocalStore:
     """A BlobStore in a directory, with streaming writes and inline reads."""
 
-    def __init__(self, root: Path, *, fsync: bool = True, pack_limit: int = PACK_LIMIT, threads: int = 8) -> None:
+    def __init__(
+        self, root: Path, *, fsync: bool = True, pack_limit: int = PACK_LIMIT, hot_bytes: int = 0, threads: int = 8
+    ) -> None:
+        """``hot_bytes`` is how much memory small blobs may take that are read again and again."""
         self._root = root
         self._fsync = fsync
         self._staging = root / "staging"
@@ -72,6 +76,7 @@ class LocalStore:
         self._reserve = min(RESERVE, disk.f_blocks * disk.f_frsize // RESERVED_SHARE)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="local-store")
         self._cached = CachedReads()
+        self._recent = Recent(hot_bytes)
         self._readers = 0
 
     def _sweep(self) -> None:
@@ -159,7 +164,12 @@ class LocalStore:
     # -- reading
 
     def read_inline(self, name: BlobName) -> bytes | None:
-        return self._packs.read(name)
+        content = self._recent.get(name)
+        if content is None:
+            content = self._packs.read(name)
+            if content is not None:
+                self._recent.offer(name, content)
+        return content
 
     async def get(self, name: BlobName, span: ByteRange | None = None) -> AsyncGenerator[bytes, None]:
         path = self._path(name)
@@ -219,8 +229,11 @@ class LocalStore:
             pass
         except OSError as error:
             raise StoreError(f"{name.digest}: {error.strerror}") from error
-        if self._packs.stat(name) is not None:
-            await self._packs.delete(name)
+        try:
+            if self._packs.stat(name) is not None:
+                await self._packs.delete(name)
+        finally:
+            self._recent.forget(name)
 
     async def scan(self) -> AsyncIterator[Blob]:
         files = self._files()

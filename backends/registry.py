@@ -69,14 +69,19 @@ def _fsync(config: Mapping[str, str]) -> bool:
 
 
 def _pack_limit(config: Mapping[str, str]) -> int:
-    limit = config.get("pack_limit", str(PACK_LIMIT))
-    if not (limit.isascii() and limit.isdigit()):
-        raise StoreMisconfigured(f"pack_limit must be a number of bytes: {limit}")
-    return int(limit)
+    return _bytes(config, "pack_limit", PACK_LIMIT)
+
+
+def _bytes(config: Mapping[str, str], name: str, default: int) -> int:
+    value = config.get(name, str(default))
+    if not (value.isascii() and value.isdigit()):
+        raise StoreMisconfigured(f"{name} must be a number of bytes: {value}")
+    return int(value)
 
 
 def _open_local(config: Mapping[str, str]) -> BlobStore:
-    return LocalStore(_local_root(config), fsync=_fsync(config), pack_limit=_pack_limit(config))
+    limit, hot = _pack_limit(config), _bytes(config, "hot_bytes", 0)
+    return LocalStore(_local_root(config), fsync=_fsync(config), pack_limit=limit, hot_bytes=hot)
 
 
 def _open_local_hidden(config: Mapping[str, str]) -> BlobStore:
@@ -134,7 +139,7 @@ BUILT_IN: dict[str, BackendType] = {
         open=_open_local,
         identity=lambda config: str(_local_root(config)),
         required=frozenset({"data_dir"}),
-        optional=frozenset({"fsync", "pack_limit"}),
+        optional=frozenset({"fsync", "pack_limit", "hot_bytes"}),
         open_native=_open_local_native,
         open_hidden=_open_local_hidden,
     ),

@@ -78,7 +78,8 @@ HEALTH = b"/health"
 
 
 def _store_factory(settings: Settings, master_key: MasterKey) -> StoreFactory:
-    defaults = {"fsync": "true" if settings.durability == "fsync" else "false"}
+    fsync = "true" if settings.durability == "fsync" else "false"
+    defaults = {"fsync": fsync, "hot_bytes": str(settings.hot_bytes)}
 
     def unseal(sealed: bytes) -> dict[str, str]:
         config: dict[str, str] = json.loads(master_key.open(sealed, STORE_CONTEXT))

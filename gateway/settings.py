@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     buffer_blocks: int = Field(16, ge=1)
     hot_rows: int = Field(8192, ge=0)
     """How many of the catalog's look-ups a worker remembers while nothing changes."""
+    hot_bytes: int = Field(32 * MIB, ge=0)
+    """Memory of a worker, for each local store, for small blobs that are read again and again."""
 
     store_deadline: float = Field(10.0, ge=0.1, le=3600)
     """Seconds without a sign of life after which a store is probed, and within which it must answer a probe."""
