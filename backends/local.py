@@ -118,7 +118,10 @@ class LocalStore:
 
     def require_room(self) -> None:
         """Raise StoreFull while the disk has no more than the reserve."""
-        disk = os.statvfs(self._root)
+        try:
+            disk = os.statvfs(self._root)
+        except OSError as error:
+            raise _translate(error) from error
         if disk.f_bavail * disk.f_frsize < self._reserve:
             raise StoreFull("the store has no room")
 
@@ -292,15 +295,18 @@ class LocalStage:
             await self._store.put(name, content)
             await self.discard()
             return
-        await self._store.run(self._publish, name)
+        fd, self._fd = self._fd, -1
+        # Whoever gives this up leaves it to end by itself: nothing else closes the file.
+        await asyncio.shield(self._store.run(self._publish, fd, name))
 
-    def _publish(self, name: BlobName) -> None:
+    def _publish(self, fd: int, name: BlobName) -> None:
         try:
-            self._store.publish(self._fd, self._path, name)
+            self._store.publish(fd, self._path, name)
         except OSError as error:
+            self._path.unlink(missing_ok=True)
             raise _translate(error) from error
-        os.close(self._fd)
-        self._fd = -1
+        finally:
+            os.close(fd)
 
     async def discard(self) -> None:
         if self._fd >= 0:

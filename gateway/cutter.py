@@ -79,7 +79,7 @@ class Cutter:
         await self._idle()
         if self._stage is not None:
             await self._end_block()
-        self._published(await asyncio.gather(*self._publishing))
+        self._published(await asyncio.shield(asyncio.gather(*self._publishing)))  # ``abandon`` waits for them
         if self._source.length is not None and self.size != self._source.length:
             raise IncompleteBody(f"{self.size} of {self._source.length} bytes came")
         if self._domain is not None:
@@ -122,8 +122,9 @@ class Cutter:
 
     async def _idle(self) -> None:
         if self._working is not None:
-            working, self._working = self._working, None
-            await working
+            # A thread that writes goes on where this is given up: the stage is not to be dropped before it ended.
+            await asyncio.shield(self._working)
+            self._working = None
 
     async def _end_block(self) -> None:
         assert self._stage is not None
@@ -151,17 +152,21 @@ class Cutter:
         block = Block(self._block_start, size, digest, signed(self._block_crc))
         if self._domain is None or self._sealing is None:
             return block
-        await self._content.run(self._sealing.end, stage)
+        self._working = asyncio.ensure_future(self._content.run(self._sealing.end, stage))
+        await self._idle()
         wrapping = self._domain.key
         key = wrapping.wrap(self._sealing.key, self._scope)
         seal = Seal(digest, key, wrapping.ring_id, sealed_size(size))
         return block._replace(digest=self._sealing.hexdigest(), seal=seal)
 
     async def _publish(self, stage: Stage, block: Block) -> Block:
-        if block.seal is not None:
-            return await self._content.publish_sealed(stage, self._store, self._scope, block, block.seal)
-        await self._content.publish(stage, self._store, BlobName(self._scope, block.digest))
-        return block
+        try:
+            if block.seal is not None:
+                return await self._content.publish_sealed(stage, self._store, self._scope, block, block.seal)
+            await self._content.publish(stage, self._store, BlobName(self._scope, block.digest))
+            return block
+        finally:
+            await stage.discard()
 
     def _published(self, blocks: list[Block]) -> None:
         self._stored.update((block.seal.plain, block) for block in blocks if block.seal is not None)
