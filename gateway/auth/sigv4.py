@@ -46,7 +46,7 @@ from gateway.auth.payload import UNSIGNED, Payload, anonymous_payload, payload_o
 from gateway.auth.scope import Scopes, SigningKeys
 from gateway.types import Principal
 
-ALGORITHM, VERSION = b"AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256"
+ALGORITHM, VERSION, VERSION_2 = b"AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256", "AWS"
 SIGV4A = b"AWS4-ECDSA-P256-SHA256"
 IN_HEADER, IN_QUERY, IN_FORM = "REST-HEADER", "REST-QUERY-STRING", "POST"
 MAX_EXPIRES = 7 * 24 * 3600
@@ -204,7 +204,7 @@ class Verifier:
             raise refusal
         if presigned.expires <= now:
             raise AccessDenied("Request has expired", **times)
-        return Identity(credential.principal, anonymous_payload(fields), IN_QUERY, "AWS")
+        return Identity(credential.principal, anonymous_payload(fields), IN_QUERY, VERSION_2)
 
     def _prove(self, claim: _Claim, request: bytes, credential: Credential | None, auth_type: str) -> Identity:
         (access_key, scope, _), timestamp, moment, signature, content, _ = claim

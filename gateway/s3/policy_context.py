@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from gateway.auth.sigv4 import IN_QUERY, VERSION_2
 from gateway.policy import Context
 from gateway.s3.call import Call
 from gateway.s3.operations.common import parse_tag_header
@@ -18,6 +19,7 @@ from gateway.types import ObjectInfo
 
 _EXISTING_TAG, _REQUEST_TAG = "s3:existingobjecttag/", "s3:requestobjecttag/"
 _HEADER = "s3:x-amz-"
+CONTENT = "x-amz-content-sha256"
 _DAY = 86400.0
 
 
@@ -85,6 +87,20 @@ def _copy_source(call: Call) -> list[str] | None:
     except UnicodeDecodeError:
         return [found]
     return [f"{bucket}/{key}"]
+
+
+def _signed_content(call: Call) -> list[str] | None:
+    """What a request says of its payload; the header of a presigned URL says nothing where it was not signed.
+
+    Such a URL has UNSIGNED-PAYLOAD, by which policies shut it out.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
+    """
+    told = _header(CONTENT)(call)
+    if call.auth_type != IN_QUERY or (call.signature_version == VERSION_2 and told is not None):
+        return told
+    if told is not None and CONTENT in call.query.get("X-Amz-SignedHeaders", "").split(";"):
+        return told
+    return [next((value for name, value in call.query.items() if name.lower() == CONTENT), "UNSIGNED-PAYLOAD")]
 
 
 def _username(call: Call) -> str | None:
@@ -157,6 +173,7 @@ _KEYS: dict[str, Callable[[Call], str | list[str] | None]] = {
         if call.operation.name in ("PutObject", "CopyObject", "CompleteMultipartUpload", "CreateMultipartUpload")
         else "false"
     ),
+    "s3:x-amz-content-sha256": _signed_content,
     "s3:x-amz-copy-source": _copy_source,
 }
 """By key, what a request tells. A key that is not here, and no header, requests never have."""
