@@ -11,15 +11,19 @@ from typing import Any, overload
 
 
 class Columns(Sequence[Mapping[str, Any]]):
-    """Structures by member: each column has a value for every one of them, None where it lacks that member."""
+    """Structures by member: each column has a value for every one of them, None where it lacks that member.
 
-    __slots__ = ("_size", "columns")
+    Of two lists that are written as one (``quirks.INTERLEAVED``), the second's ``places`` are where in it they stand.
+    """
+
+    __slots__ = ("_size", "columns", "places")
 
     def __init__(self, size: int, **columns: Sequence[Any]) -> None:
         if any(len(column) != size for column in columns.values()):
             raise ValueError(f"a column has not {size} values")
         self._size = size
         self.columns = columns
+        self.places: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return self._size

@@ -104,6 +104,10 @@ FIRST: Mapping[str, tuple[str, ...]] = {
 }
 """Members, by structure, whose elements come before the others."""
 
+INTERLEAVED: Mapping[str, tuple[str, str]] = {"ListObjectVersions": ("Versions", "DeleteMarkers")}
+"""Two lists of the model whose elements AWS writes as one, in the order of their keys and of each key the latest first.
+Readers of the stream see one history of a key, where of one list after the other they would see two."""
+
 URL_ENCODED = frozenset(
     {"Key", "Prefix", "Delimiter", "Marker", "NextMarker", "StartAfter", "KeyMarker", "NextKeyMarker"}
 )

@@ -21,6 +21,9 @@ Column = Callable[[Sequence[Any]], Sequence[str]]
 """Values into their XML text, one by one; raises TypeError or KeyError where one is None."""
 
 Structure = Callable[[Mapping[str, Any]], str]
+Fields = Callable[[Mapping[str, Any]], list[str]]
+Rows = Callable[[Sequence[Mapping[str, Any]]], tuple[list[str], int]]
+"""Structures into the texts of their elements, and how many texts each of them has."""
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 FEW = 4
@@ -50,10 +53,11 @@ def compile_answer(operation: Operation) -> Callable[[Mapping[str, Any]], bytes]
         return lambda result: _document(opening, write(result.get(name) or {}), closing)
     members = tuple(member for member in operation.outputs if member.location == "body")
     others = frozenset(member.name for member in operation.outputs) - {member.name for member in members}
-    plain = _compile_fields(members, operation.name, False, others)
+    compile_members = _compile_interleaved if operation.name in quirks.INTERLEAVED else _compile_fields
+    plain = compile_members(members, operation.name, False, others)
     if not any(member.name == "EncodingType" for member in members):
         return lambda result: _document(opening, plain(result), closing)
-    encoded = _compile_fields(members, operation.name, True, others)
+    encoded = compile_members(members, operation.name, True, others)
 
     def write_listing(result: Mapping[str, Any]) -> bytes:
         write = encoded if result.get("EncodingType") == "url" else plain
@@ -75,9 +79,7 @@ def _compile_structure(members: tuple[Member, ...], name: str, url: bool) -> Str
     return lambda value: "".join(write(value))
 
 
-def _compile_fields(
-    members: tuple[Member, ...], name: str, url: bool, others: frozenset[str] = frozenset()
-) -> Callable[[Mapping[str, Any]], list[str]]:
+def _compile_fields(members: tuple[Member, ...], name: str, url: bool, others: frozenset[str] = frozenset()) -> Fields:
     """A function from a structure to its elements, in the wire's order. ``others`` travel elsewhere."""
     fields = tuple(
         (member.name, _compile_element(member, url and (name, member.name) not in quirks.NOT_URL_ENCODED))
@@ -97,6 +99,35 @@ def _compile_fields(
         return parts
 
     return write
+
+
+def _compile_interleaved(members: tuple[Member, ...], name: str, url: bool, others: frozenset[str]) -> Fields:
+    """As ``_compile_fields``, for a structure two of whose lists are written as one."""
+    ordered = tuple(_ordered(name, members))
+    known = others | {member.name for member in members}
+    at = next(number for number, member in enumerate(ordered) if member.name in quirks.INTERLEAVED[name])
+    before, both, after = ordered[:at], ordered[at : at + 2], ordered[at + 2 :]
+    assert tuple(member.name for member in both) == quirks.INTERLEAVED[name]
+    head, apart, tail = (_compile_fields(some, name, url, known) for some in (before, both, after))
+    firsts, seconds = (_compile_items(member, url) for member in both)
+
+    def write(value: Mapping[str, Any]) -> list[str]:
+        one, other = (value.get(member.name) for member in both)
+        if not one or not other or not isinstance(other, Columns) or other.places is None:
+            return [*head(value), *apart(value), *tail(value)]
+        return [*head(value), *_merged(*firsts(one), *seconds(other), other.places), *tail(value)]
+
+    return write
+
+
+def _merged(texts: list[str], wide: int, others: list[str], width: int, places: Sequence[int]) -> list[str]:
+    """Elements of ``wide`` texts each, with others of ``width`` texts at their places among them all."""
+    merged, done = [], 0
+    for number, place in enumerate(places):
+        merged += texts[done * wide : (place - number) * wide]
+        merged += others[number * width : (number + 1) * width]
+        done = place - number
+    return merged + texts[done * wide :]
 
 
 def _ordered(name: str, members: tuple[Member, ...]) -> list[Member]:
@@ -138,11 +169,14 @@ def _compile_attributed(member: Member, url: bool) -> Callable[[Any], str]:
 def _compile_list(member: Member, opening: str, url: bool) -> Callable[[Any], str]:
     item = member.shape.item
     assert item is not None
-    item_wire = member.wire if member.shape.flattened else member.shape.item_wire or "member"
-    before, after = f"<{item_wire}>", f"</{item_wire}>"
     if item.kind == "structure":
-        write_items = _compile_rows(item, url, before, after)
+        rows = _compile_items(member, url)
+
+        def write_items(values: Sequence[Any]) -> str:
+            return "".join(rows(values)[0]) if values else ""
     else:
+        item_wire = _item_wire(member)
+        before, after = f"<{item_wire}>", f"</{item_wire}>"
         column = _compile_column(member.name, item, url)
         between = after + before
 
@@ -153,6 +187,17 @@ def _compile_list(member: Member, opening: str, url: bool) -> Callable[[Any], st
         return write_items
     closing = f"</{member.wire}>"
     return lambda values: opening + write_items(values) + closing
+
+
+def _item_wire(member: Member) -> str:
+    return member.wire if member.shape.flattened else member.shape.item_wire or "member"
+
+
+def _compile_items(member: Member, url: bool) -> Rows:
+    """A function from a list of structures to the texts of its elements."""
+    assert member.shape.item is not None
+    wire = _item_wire(member)
+    return _compile_rows(member.shape.item, url, f"<{wire}>", f"</{wire}>")
 
 
 # -- columns
@@ -203,19 +248,17 @@ class _Cell(NamedTuple):
     closing: str
 
 
-def _compile_rows(shape: Shape, url: bool, before: str, after: str) -> Callable[[Sequence[Mapping[str, Any]]], str]:
-    """A function from rows of one structure to their XML: by column where all have the same keys, else one by one."""
+def _compile_rows(shape: Shape, url: bool, before: str, after: str) -> Rows:
+    """A function from rows of one structure to their texts: by column where all have the same keys, else one by one."""
     one = _compile_structure(shape.members, shape.name, url)
     members = _ordered(shape.name, shape.members)
     cells = {member.name: _compile_cell(member, url) for member in members if not member.attribute}
     by_columns = len(cells) == len(members)
 
-    def write(rows: Sequence[Mapping[str, Any]]) -> str:
-        if not rows:
-            return ""
+    def write(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], int]:
         columns = _columns_of(rows) if by_columns and len(rows) >= FEW else None
         if columns is None or not columns.keys() <= cells.keys():
-            return "".join([before + one(row) + after for row in rows])
+            return [before + one(row) + after for row in rows], 1
         constants = [before]
         varying: list[Sequence[str]] = []
         for name, (element, opening, column, closing) in cells.items():
@@ -239,10 +282,10 @@ def _compile_rows(shape: Shape, url: bool, before: str, after: str) -> Callable[
     return write
 
 
-def _weave(constants: Sequence[str], varying: Sequence[Sequence[str]], count: int) -> str:
+def _weave(constants: Sequence[str], varying: Sequence[Sequence[str]], count: int) -> tuple[list[str], int]:
     """So many rows of what is the same in each, with the columns in between.
 
-    Columns are put in by slices and all is joined once: that takes half the time of any way to make each row by itself.
+    Columns are put in by slices and all is joined at last: that takes half the time of any way to make each row alone.
     """
     width = len(constants) + len(varying)
     row = [""] * width
@@ -250,7 +293,7 @@ def _weave(constants: Sequence[str], varying: Sequence[Sequence[str]], count: in
     texts = row * count
     for number, column in enumerate(varying):
         texts[2 * number + 1 :: width] = column
-    return "".join(texts)
+    return texts, width
 
 
 def _compile_cell(member: Member, url: bool) -> _Cell:

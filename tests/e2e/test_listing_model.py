@@ -7,6 +7,7 @@ segments, keys that begin others, keys of 1,024 bytes.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -197,6 +198,13 @@ def _decoded(page: dict[str, Any]) -> dict[str, Any]:
         for entry in page.get(member, []):
             entry[name] = unquote(entry[name])
     return page
+
+
+def test_versions_and_delete_markers_come_in_one_order(server: Server, filled: Filled) -> None:
+    status, _, body = Raw(server).send("GET", f"/{filled.versioned}", {"versions": "", "encoding-type": "url"})
+    found = re.findall(b"<(?:Version|DeleteMarker)><Key>(.*?)</Key><VersionId>(.*?)</VersionId>", body)
+    assert status == 200
+    assert [(unquote(key.decode()), each.decode()) for key, each in found] == filled.versions
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -134,6 +134,7 @@ async def list_object_versions(
     owners = Owners(call)
     versions = await _versions([row for row in page.rows if not row[3]], owners)
     markers = await _markers([row for row in page.rows if row[3]], owners)
+    markers.places = [at for at, row in enumerate(page.rows) if row[3]]
     ends_in_version = bool(page.rows) and page.last == page.rows[-1][0]
     return {
         "Name": Bucket,
