@@ -55,7 +55,7 @@ class CheckedBody:
         await self._before_end()
 
     async def _take(self, batch: list[bytes]) -> bytes:
-        joined = batch[0] if len(batch) == 1 else b"".join(batch)
+        joined = b"".join(batch)  # copies nothing where it is one, and bytes
         self._size += len(joined)
         if self._size > self._checks.limit:
             raise EntityTooLarge(self._size, self._checks.limit)

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from gateway.auth.errors import IncompleteBody, InvalidChunkSizeError, MalformedTrailerError, SignatureDoesNotMatch
 
@@ -106,12 +106,14 @@ class Decoder:
         """The decoded bytes in ``data``. Raises what is wrong with the framing, a signature or a trailer."""
         decoded: list[bytes] = []
         position, end = 0, len(data)
+        # Of what is long, pieces are views: the buffer is ours.
+        whole = data if isinstance(data, bytes) else cast(bytes, memoryview(data))
         while position < end:
             if self._state != _DATA:
                 position = self._take_line(data, position)
                 continue
             stop = min(position + self._room, end)
-            piece = data[position:stop]
+            piece = whole[position:stop]
             decoded.append(piece)
             self._room -= stop - position
             position = stop
@@ -137,7 +139,7 @@ class Decoder:
         stop = len(data) if at < 0 else at + 1
         if len(self._line) + stop - position > MAX_LINE:
             raise self._malformed()
-        line = self._line + data[position:stop] if self._line else data[position:stop]
+        line = self._line + data[position:stop]
         if at < 0:
             self._line = line
             return stop

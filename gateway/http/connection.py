@@ -19,6 +19,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from gateway.http.crowd import AT_ONCE, GUEST_SECONDS, Crowd, Crowded
 from gateway.http.deadlines import NEVER, Impatient, Patience, Watch
 from gateway.http.exchange import READ_AHEAD, TIMED_OUT, WHOLE, Application, Exchange
+from gateway.http.long_body import LongBody, still_to_come
 
 if TYPE_CHECKING:
     import uvicorn
@@ -65,6 +66,10 @@ class Connection(asyncio.Protocol):
         """When a client that has nothing under way must have sent something."""
         self._exchange: Exchange | None = None
         """The latest: what comes of a body is its."""
+        self._long: LongBody | None = None
+        """What takes the body that is coming instead of us."""
+        self._short: Exchange | None = None
+        """The latest whose body turned out to be none for it."""
         self._answering: Exchange | None = None
         """The one that is being answered: the latest, or one before it."""
         self._queued: deque[Exchange] = deque()
@@ -122,7 +127,7 @@ class Connection(asyncio.Protocol):
         self._queued.clear()
         self.resume_writing()
         # The parser and the exchanges know us. Cycles are looked for rarely: let none keep what a client sent last.
-        self._parser = self._exchange = self._answering = cast(Any, None)
+        self._parser = self._exchange = self._answering = self._long = self._short = cast(Any, None)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -139,6 +144,28 @@ class Connection(asyncio.Protocol):
             self._refuse(BAD_REQUEST)
         if self._head_size > self.patience.head_bytes:
             self._refuse(TOO_LARGE)
+        exchange = self._exchange
+        if exchange is not None and exchange.more_body and exchange is not self._short:
+            self._look_for_long(exchange)
+
+    def _look_for_long(self, exchange: Exchange) -> None:
+        """Have the rest of a long body go past the parser, which has nothing to find in it."""
+        left = 0 if self._closing or self._long is not None or exchange.answered else still_to_come(exchange)
+        if not left:
+            self._short = exchange
+            return
+        self._long = exchange.long = LongBody(self, exchange, left)
+        self.pause_reading()
+        self._transport.set_protocol(self._long)
+
+    def long_body_done(self) -> None:
+        """All of it is here: what follows is HTTP again, and a parser has to be new to see it as a request."""
+        exchange, self._long = self._exchange, None
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport.set_protocol(self)
+        if exchange is not None:
+            exchange.long = None
+            exchange.finish()
 
     def _go_on(self, rest: bytes) -> None:
         """Take a request that offered another protocol for one that did not, as a server may (RFC 9110, 7.8).
@@ -216,7 +243,7 @@ class Connection(asyncio.Protocol):
         if before is None or before.answered:
             self._begin(self._exchange)
         else:
-            self._pause_reading()
+            self.pause_reading()
             self._queued.append(self._exchange)
 
     def _turn_away(self, status: str) -> NoReturn:
@@ -235,7 +262,7 @@ class Connection(asyncio.Protocol):
             return
         exchange.feed(body)
         if len(exchange.body) > READ_AHEAD:
-            self._pause_reading()
+            self.pause_reading()
 
     def on_message_complete(self) -> None:
         self._head_size = 0
@@ -307,6 +334,8 @@ class Connection(asyncio.Protocol):
     def overdue(self, now: float) -> None:
         """Give up a client that takes too long."""
         exchange = self._exchange
+        if self._long is not None:
+            self._long.look(now)
         if now > self._full_since + self.patience.answer:
             self.abandon()
         elif now > self._until:
@@ -335,7 +364,7 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         if self._exchange is not None and not self._exchange.answered:
-            self._pause_reading()
+            self.pause_reading()
             self._exchange.cut()
             return
         text = status.partition(" ")[2]
@@ -364,13 +393,13 @@ class Connection(asyncio.Protocol):
             self.common_lines = len(headers)
         return self._common[1]
 
-    def _pause_reading(self) -> None:
+    def pause_reading(self) -> None:
         if self._reading:
             self._reading = False
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if not self._reading and not self._closing:
+        if not self._reading and not self._closing and (self._long is None or self._long.takes):
             self._reading = True
             self._transport.resume_reading()
 

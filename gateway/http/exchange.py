@@ -10,12 +10,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gateway.http.deadlines import NEVER
 
 if TYPE_CHECKING:
     from gateway.http.connection import Connection
+    from gateway.http.long_body import LongBody
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 Message = MutableMapping[str, Any]
@@ -49,6 +50,7 @@ class Exchange:
             "body",
             "gone",
             "keep_alive",
+            "long",
             "more_body",
             "received",
             "scope",
@@ -65,6 +67,8 @@ class Exchange:
         """Whether the client waits for leave to send its body."""
         self.body = bytearray()
         """What has come and was not taken yet."""
+        self.long: LongBody | None = None
+        """What receives the body, while it does."""
         self.more_body = True
         self._told = False
         """Whether the application knows that the body is whole."""
@@ -90,6 +94,14 @@ class Exchange:
         self.body += data
         self.received += len(data)
         self.wake()
+
+    def progress(self, size: int) -> None:
+        """More came, which is not to be told yet."""
+        self.received += size
+        if self.waits_since != NEVER:
+            now = self._connection.loop.time()
+            self._waited += now - self.waits_since
+            self.waits_since = now
 
     def finish(self) -> None:
         """The request is whole."""
@@ -124,10 +136,18 @@ class Exchange:
             return self._cut
         if self.gone or self.answered:
             return GONE
-        message = {"type": "http.request", "body": bytes(self.body), "more_body": self.more_body}
-        self.body.clear()
+        message = {"type": "http.request", "body": self._take(), "more_body": self.more_body}
         self._told = not self.more_body
         return message
+
+    def _take(self) -> bytes:
+        """What has come. What is long is not copied: it is the taker's, and nobody else changes it."""
+        if len(self.body) > READ_AHEAD:
+            taken, self.body = cast(bytes, self.body), bytearray()
+            return taken
+        taken = bytes(self.body)
+        self.body.clear()
+        return taken
 
     def _must_wait(self) -> bool:
         """Whether there is nothing to tell: no bytes, no end that is news, no departure."""
@@ -135,6 +155,8 @@ class Exchange:
 
     async def _wait(self) -> None:
         loop = self._connection.loop
+        if self.long is not None:
+            self.long.want()
         self._connection.resume_reading()
         self.waits_since = loop.time()
         try:

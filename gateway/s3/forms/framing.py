@@ -65,8 +65,7 @@ class Framing:
 
     def feed(self, data: bytes) -> list[Event]:
         events: list[Event] = []
-        if self._held:
-            data = self._held + data
+        data = self._held + data  # which copies nothing where nothing is held, and makes any buffer bytes
         at, end = 0, len(data)
         while at < end:
             step = _STEPS[self._state](self, data, at, events)
