@@ -71,11 +71,16 @@ def verify(source: Source, checks: Checks, md5: bytes, checksum: bytes, sha256: 
 
 def default_checksum(blocks: Sequence[Block]) -> Checksum:
     """The checksum that S3 computes where nobody asks for another: CRC64NVME, of a content's blocks."""
+    return Checksum("CRC64NVME", checksums.encode(whole_crc(blocks)))
+
+
+def whole_crc(blocks: Sequence[Block]) -> bytes:
+    """The CRC64NVME of a content, from those of its blocks."""
     whole = bytes(8)
     for index, block in enumerate(blocks):
         digest = (block.crc & (1 << 64) - 1).to_bytes(8)
         whole = checksums.combine("CRC64NVME", whole, digest, block.size) if index else digest
-    return Checksum("CRC64NVME", checksums.encode(whole))
+    return whole
 
 
 def signed(crc: int) -> int:

@@ -225,8 +225,12 @@ class ContentStore:
             raise
         return Stored(store, scope, cutter.size, cutter.blocks, md5, checksum, epoch, domain=domain)
 
-    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+    def begin(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Have a worker thread call a function."""
+        return asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        return await self.begin(function, *args)
 
     async def publish(self, stage: Stage, store: OpenStore, name: BlobName) -> None:
         """Make one staged block durable, unless the store is known to have it."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from awscrt.checksums import crc64nvme
 
 from backends.base import BlobName, BlobStore, Stage
 from gateway import checksums
-from gateway.bodies import Checks, Source, signed, verify
+from gateway.bodies import Checks, Source, signed, verify, whole_crc
 from gateway.encryption_keys import Domain
 from gateway.errors import EntityTooLarge, IncompleteBody
 from gateway.names import OpenStore
@@ -49,11 +49,11 @@ class Cutter:
         self.size = 0
         self.blocks: list[Block] = []
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._checksum = checksums.new(checks.algorithm)
-        # A body of one block is named by the very digest that its sender signed: hash it once.
+        self._checksum = None if checks.algorithm == "CRC64NVME" else checksums.new(checks.algorithm)
+        """None where the CRCs of the blocks tell it."""
+        self._sha256: hashlib._Hash | None = None
+        """Of the whole body where that was signed, from the end of its first block, whose digest it is until then."""
         block_size = store.info.block_size
-        whole = source.sha256 is not None and (source.length is None or source.length > block_size)
-        self._sha256 = hashlib.sha256() if whole else None
         self._block_sha256 = hashlib.sha256()
         self._block_crc = 0
         self._block_start = 0
@@ -61,7 +61,7 @@ class Cutter:
         self._parallel = store.remote.parallel if store.remote is not None else PUBLISHING
         self._stage: Stage | None = None
         self._sealing: _Sealing | None = None
-        self._working: Awaitable[None] | None = None
+        self._working: asyncio.Future[None] | None = None
         self._publishing: list[asyncio.Task[Block]] = []
         self._stored: dict[str, Block] = {}
         """By the digest of their plaintext, the encrypted blocks as the store has them."""
@@ -101,7 +101,7 @@ class Cutter:
             if self._stage is None:
                 self._stage = await self._content.open_stage(self._store)
                 self._sealing = _Sealing() if self._domain is not None else None
-            self._working = asyncio.ensure_future(self._content.run(self._digest, self._stage, now))
+            self._working = self._content.begin(self._digest, self._stage, now)
             self.size += taken
             self._block_room -= taken
             batch, size = later, size - taken
@@ -117,12 +117,13 @@ class Cutter:
         self._block_crc = crc64nvme(joined, self._block_crc)
         if self._sha256 is not None:
             self._sha256.update(joined)
-        self._checksum.update(joined)
+        if self._checksum is not None:
+            self._checksum.update(joined)
         stage.write(joined if self._sealing is None else self._sealing.write(joined))
 
     async def _idle(self) -> None:
+        """Wait for the worker. Who is cancelled meanwhile waits again, in ``abandon``: the worker has the stage."""
         if self._working is not None:
-            # A thread that writes goes on where this is given up: the stage is not to be dropped before it ended.
             await asyncio.shield(self._working)
             self._working = None
 
@@ -136,6 +137,8 @@ class Cutter:
         self._published([task.result() for task in self._publishing if task.done()])
         self._publishing = [task for task in self._publishing if not task.done()]
         stage, self._stage = self._stage, None
+        if self._source.sha256 is not None and self._sha256 is None:
+            self._sha256 = self._block_sha256.copy()
         self._block_sha256, self._block_crc = hashlib.sha256(), 0
         self._block_start, self._block_room = self.size, self._store.info.block_size
         if block.seal is not None:
@@ -152,7 +155,7 @@ class Cutter:
         block = Block(self._block_start, size, digest, signed(self._block_crc))
         if self._domain is None or self._sealing is None:
             return block
-        self._working = asyncio.ensure_future(self._content.run(self._sealing.end, stage))
+        self._working = self._content.begin(self._sealing.end, stage)
         await self._idle()
         wrapping = self._domain.key
         key = wrapping.wrap(self._sealing.key, self._scope)
@@ -173,15 +176,9 @@ class Cutter:
 
     def finish(self) -> tuple[bytes, Checksum]:
         md5 = self._md5.digest()
-        if self._sha256 is not None:
-            digest = self._sha256.hexdigest()
-        elif len(self.blocks) == 1:
-            block = self.blocks[0]
-            digest = block.digest if block.seal is None else block.seal.plain
-        else:
-            digest = hashlib.sha256(b"").hexdigest()
-        checksum = verify(self._source, self._checks, md5, self._checksum.digest(), digest)
-        return md5, checksum
+        sha256 = hashlib.sha256(b"") if self._sha256 is None else self._sha256
+        checksum = whole_crc(self.blocks) if self._checksum is None else self._checksum.digest()
+        return md5, verify(self._source, self._checks, md5, checksum, sha256.hexdigest())
 
     async def abandon(self) -> None:
         """Drop what is staged and leave what is published to the collector."""
