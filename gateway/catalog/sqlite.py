@@ -153,7 +153,8 @@ class SqliteCatalog:
         try:
             return run(conn, make())
         finally:
-            conn.execute("COMMIT")
+            if conn.in_transaction:  # a disk that fails ends it by itself
+                conn.execute("COMMIT")
 
     # -- writing
 

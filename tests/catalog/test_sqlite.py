@@ -212,6 +212,16 @@ def _in_loop(coroutine: Coroutine[object, object, T]) -> T:
         loop.close()
 
 
+async def test_a_scan_tells_what_failed_and_not_what_that_led_to(catalog: SqliteCatalog) -> None:
+    def fail() -> Program[None]:
+        yield "ROLLBACK", ()  # as SQLite itself does when the disk fails
+        raise LookupError("disk")
+
+    with pytest.raises(LookupError, match="disk"):
+        await catalog.scan(fail)
+    assert await catalog.scan(read_generation) == 1
+
+
 async def test_the_exclusive_right_is_exclusive(catalog: SqliteCatalog, tmp_path: Path) -> None:
     other = SqliteCatalog(tmp_path / "catalog.db")
     async with catalog.exclusive("job"):
