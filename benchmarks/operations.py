@@ -44,6 +44,7 @@ OPERATIONS = {
     "put-large": Operation(large.put_large, "PUT 64 MiB", LARGE, (1,), lambda scale: scale.large, 3),
     "multipart": Operation(large.multipart, "multipart 256 MiB", LARGE, (4,), lambda scale: scale.multipart, 3),
     "get": Operation(small.get, "GET 4 KiB", SMALL, (1, 16, 64), writes=False),
+    "get-cold": Operation(small.get_cold, "GET 4 KiB, each for the first time", SMALL, (16,), writes=False),
     "head": Operation(small.head, "HEAD", SMALL, (1, 16, 64), writes=False),
     "put": Operation(small.put_new, "PUT 4 KiB, new content", SMALL, (1, 16, 64)),
     "put-same": Operation(small.put_same, "PUT 4 KiB, content already stored", SMALL, (16,)),

@@ -50,6 +50,14 @@ def _reads(site: Site, connections: int, method: str) -> Run:
     return site.play(requests, connections, site.scale.seconds, loop=True)
 
 
+def get_cold(site: Site, connections: int) -> Run:
+    """Objects that nobody read before, each once: no memory of a server has them."""
+    keys = site.fill([(key, os.urandom(SMALL)) for key in site.fresh(site.scale.keys)])
+    site.written += keys
+    requests = [Request(site.signer.head("GET", key)) for key in random.sample(keys, len(keys))]
+    return site.play(requests, connections, site.scale.seconds)
+
+
 def _fill(site: Site) -> None:
     pairs = [
         (f"/{site.bucket}/r/{number % 256:02x}/{number:06d}", os.urandom(SMALL)) for number in range(site.scale.keys)
