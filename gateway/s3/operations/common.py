@@ -31,7 +31,12 @@ from gateway.types import Attributes, Bucket, Checksum, Lock, ObjectInfo
 from gateway.versioning import parse_version_id, shown_id, versioning_of
 
 _CHECKSUMS = tuple((f"Checksum{name}", name) for name in checksums.ALGORITHMS)
-_CHECKSUM_MEMBERS = frozenset(member for member, _ in _CHECKSUMS)
+_CHECKING = frozenset({"ContentMD5", "ChecksumAlgorithm", *(member for member, _ in _CHECKSUMS)})
+"""Members that say what a body must turn out to be."""
+_PLAIN_HEADERS = ("CacheControl", "ContentDisposition", "ContentLanguage", "Expires")
+_MORE_ATTRIBUTES = frozenset(
+    {"ContentEncoding", "Metadata", "StorageClass", "WebsiteRedirectLocation", *_PLAIN_HEADERS}
+)
 
 MAX_METADATA = 2048
 MAX_REDIRECT = 2048
@@ -98,15 +103,14 @@ def attributes_from(members: Mapping[str, Any], tags: tuple[tuple[str, str], ...
 
     Raises MetadataTooLarge. Whether the storage class is one, the mounts know.
     """
+    content_type = members.get("ContentType") or "binary/octet-stream"
+    if _MORE_ATTRIBUTES.isdisjoint(members):
+        return Attributes(content_type, tags=tags)
     metadata: dict[str, str] = members.get("Metadata") or {}
     if sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items()) > MAX_METADATA:
         raise MetadataTooLarge(MaxSizeAllowed=str(MAX_METADATA))
     storage_class = members.get("StorageClass") or STANDARD
-    headers = {
-        name: value
-        for name in ("CacheControl", "ContentDisposition", "ContentLanguage", "Expires")
-        if (value := members.get(name)) is not None
-    }
+    headers = {name: value for name in _PLAIN_HEADERS if (value := members.get(name)) is not None}
     encoding = members.get("ContentEncoding")
     if encoding is not None and (stripped := strip_aws_chunked(encoding)):
         headers["ContentEncoding"] = stripped
@@ -119,7 +123,7 @@ def attributes_from(members: Mapping[str, Any], tags: tuple[tuple[str, str], ...
                 f"The length of website redirect location cannot exceed {MAX_REDIRECT:,} characters."
             )
         headers["WebsiteRedirectLocation"] = redirect
-    return Attributes(members.get("ContentType") or "binary/octet-stream", headers, metadata, storage_class, tags)
+    return Attributes(content_type, headers, metadata, storage_class, tags)
 
 
 def parse_tag_header(text: str | None) -> tuple[tuple[str, str], ...]:
@@ -183,10 +187,10 @@ def checks_from(call: Call, members: Mapping[str, Any], *, limit: int, algorithm
 
     ``algorithm`` is what to compute when the request names none. Raises InvalidDigest, InvalidRequest.
     """
+    if _CHECKING.isdisjoint(members) and b"x-amz-trailer" not in call.headers:
+        return Checks(None, algorithm or "CRC64NVME", None, None, limit)
     md5 = content_md5(members.get("ContentMD5"))
-    sent = {}
-    if not _CHECKSUM_MEMBERS.isdisjoint(members):
-        sent = {name: value for member, name in _CHECKSUMS if (value := members.get(member)) is not None}
+    sent = {name: value for member, name in _CHECKSUMS if (value := members.get(member)) is not None}
     trailer = call.headers.get(b"x-amz-trailer", b"").decode("latin-1").strip().lower()
     trailing = checksums.HEADERS.get(trailer) if trailer else None
     if trailer and trailing is None:

@@ -39,8 +39,13 @@ from gateway.types import Bucket, ObjectInfo, Upload
 HEADER = "x-amz-server-side-encryption"
 _RAW_HEADER = HEADER.encode()
 _CUSTOMER = "Requests specifying Server Side Encryption with Customer provided keys must provide "
+_CUSTOMER_MEMBERS = {
+    prefix: (f"{prefix}Algorithm", f"{prefix}Key", f"{prefix}KeyMD5")
+    for prefix in ("SSECustomer", "CopySourceSSECustomer")
+}
 TOLD = ("ServerSideEncryption", "SSEKMSKeyId", "SSEKMSEncryptionContext", "BucketKeyEnabled", "SSECustomerAlgorithm")
 """Members by which a write says how its object is to be encrypted."""
+_ASKING = frozenset({*TOLD, *_CUSTOMER_MEMBERS["SSECustomer"]})
 
 
 def wanted_encryption(call: Call, bucket: Bucket, members: Mapping[str, Any]) -> Wanted | None:
@@ -49,6 +54,8 @@ def wanted_encryption(call: Call, bucket: Bucket, members: Mapping[str, Any]) ->
     Raises InvalidArgument, InvalidEncryptionAlgorithmError, NotImplemented, and AccessDenied for what the bucket
     does not take.
     """
+    if _ASKING.isdisjoint(members):
+        return None
     told = members.get("ServerSideEncryption")
     customer = customer_key(members)
     default = bucket.config(ENCRYPTION, BucketEncryption.load) if bucket.configs else None
@@ -135,12 +142,6 @@ def _refuse_blocked(call: Call, bucket: Bucket, default: BucketEncryption | None
 
 def _invalid(message: str, value: str | None, name: str = HEADER) -> InvalidArgument:
     return InvalidArgument(message, ArgumentName=name, ArgumentValue="null" if value is None else value)
-
-
-_CUSTOMER_MEMBERS = {
-    prefix: (f"{prefix}Algorithm", f"{prefix}Key", f"{prefix}KeyMD5")
-    for prefix in ("SSECustomer", "CopySourceSSECustomer")
-}
 
 
 def customer_key(members: Mapping[str, Any], prefix: str = "SSECustomer") -> CustomerKey | None:
