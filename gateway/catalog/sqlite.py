@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import marshal
 import os
 import sqlite3
 import threading
@@ -35,6 +36,8 @@ CACHE_KIB = 16 * 1024
 CHECKPOINT_PAGES = 4000
 SCAN_THREADS = 2
 KEPT_LOOKUPS = 8192
+MOST_KEPT = 1024
+"""Bytes of rows beyond which what they mean is not kept: a thousand tiny metadata take fifty times that in memory."""
 
 _NOT_KEPT = object()
 
@@ -99,10 +102,12 @@ class SqliteCatalog:
         if found is not _NOT_KEPT:
             kept.move_to_end(lookup)
             return found  # type: ignore[no-any-return]  # what the same look-up gave before
-        found = lookup.meaning(self._reader.execute(lookup.sql, lookup.parameters).fetchall())
-        kept[lookup] = found
-        if len(kept) > self._kept_most:
-            kept.popitem(last=False)
+        rows = self._reader.execute(lookup.sql, lookup.parameters).fetchall()
+        found = lookup.meaning(rows)
+        if len(marshal.dumps(rows, 2)) <= MOST_KEPT:  # the quickest way to add up their columns
+            kept[lookup] = found
+            if len(kept) > self._kept_most:
+                kept.popitem(last=False)
         return found  # type: ignore[no-any-return]
 
     def _begin_turn(self) -> None:

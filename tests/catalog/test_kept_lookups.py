@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.catalog.base import Lookup, Program, Row
-from gateway.catalog.sqlite import SqliteCatalog
+from gateway.catalog.sqlite import MOST_KEPT, SqliteCatalog
 
 
 @pytest.fixture
@@ -125,6 +125,11 @@ async def test_those_used_last_are_kept(catalog: SqliteCatalog) -> None:
     assert not statements
     await catalog.find(value("b"))
     assert len(statements) == 1 and len(catalog._kept) == 4
+
+
+async def test_what_is_large_is_not_kept(catalog: SqliteCatalog) -> None:
+    large = Lookup("SELECT hex(zeroblob(?))", (MOST_KEPT,), _first)
+    assert await catalog.find(large) and not catalog._kept
 
 
 async def test_nothing_is_kept_where_none_may_be(tmp_path: Path) -> None:
