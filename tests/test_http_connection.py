@@ -15,7 +15,7 @@ import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
-from gateway.http.connection import Connection
+from gateway.http.connection import MAX_QUEUED, Connection
 from gateway.http.crowd import Crowd
 from gateway.http.deadlines import Patience, Watch
 
@@ -78,6 +78,25 @@ async def test_who_leaves_the_end_of_an_answer_untaken_is_given_up(more: bytes) 
                 if made and made[0]() is None:
                     break
             assert made[0]() is None
+
+
+@pytest.mark.parametrize("more", [b"", b"Connection: upgrade\r\nUpgrade: h2c\r\n"])
+async def test_who_sends_very_much_at_once_gets_a_part_of_it_answered(more: bytes) -> None:
+    """Each request that waits takes a hundred times what it took to send."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    request = GET[:-2] + more + b"\r\n"
+    async with serving(application, []) as address:
+        for number, answers in ((MAX_QUEUED, MAX_QUEUED), (2000, MAX_QUEUED + 1)):
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(request * number)
+            received = [await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) for _ in range(answers)]
+            assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in received)
+            assert (b"connection: close" in received[-1]) == (number > answers)
+            writer.close()
 
 
 def test_who_left_is_told_nothing() -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 EXTENSIONS: dict[str, dict[str, Any]] = {WHOLE: {}}
 MAX_HEADERS = 250
+MAX_QUEUED = 128
+"""Requests that may wait for those before them; who sends more at once has those answered, and may come again."""
 HALF_HEAD_SECONDS, HALF_WAY_SECONDS = 4.0, 9.0
 """How much longer than an idle connection one that stopped within a head, or within a body, is kept in a crowd."""
 BAD_REQUEST = "400 Bad Request"
@@ -214,6 +216,8 @@ class Connection(asyncio.Protocol):
         self._in_head, self._head_size, self._until = False, 0, NEVER
         if large or len(headers) > MAX_HEADERS:
             self._turn_away(TOO_LARGE)
+        if len(self._queued) >= MAX_QUEUED:
+            self._turn_away(BAD_REQUEST)
         names = dict(headers)
         hosts = b"host" in names if len(names) == len(headers) else sum(name == b"host" for name, _ in headers)
         if (hosts != 1 and (hosts or version != "1.0")) or version not in ("1.0", "1.1"):
