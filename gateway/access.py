@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from gateway.acl import ENFORCED, GROUP, PREFERRED, READ, READ_ACP, WRITE, WRITE_ACP, permits
 from gateway.errors import NotAllowed
 from gateway.policy import ALLOW, DENY, Context, is_public, nothing
 from gateway.public_access import policy_of, public_access_block
 from gateway.roles import EVERYWHERE, OWNER, READING, is_below
-from gateway.standing import Standing, standing_of
+from gateway.standing import Decision, Standing, standing_of
 from gateway.types import Bucket, ObjectInfo, PathGrant, Principal
 
 POLICY_ACTIONS = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
@@ -55,18 +54,6 @@ WITHOUT_OBJECT = frozenset(
     }
 )
 """What is decided by the bucket alone, whosever object is there: it may be replaced and removed, as on AWS."""
-
-
-class Decision(NamedTuple):
-    """Whether something is allowed, and what decided that."""
-
-    allowed: bool
-    rule: str
-    """admin, owner, policy, grant, acl, key, public-access-block, object-owner or default."""
-    detail: object = None
-    """The statement of the policy, the grant, or what in the ACL it was."""
-    reason: str = "Access Denied"
-    """What a caller who is refused is told."""
 
 
 _ADMIN, _OWNER, _WRITER = Decision(True, "admin"), Decision(True, "owner"), Decision(True, "acl", "the object's owner")
@@ -137,8 +124,8 @@ def _let_in(
         if not _restricted(standing.caller, bucket):
             return Decision(True, "policy", verdict)
         refusal = _BLOCKED
-    if not foreign and (grant := standing.grant(key)) is not None:
-        return Decision(True, "grant", grant)
+    if not foreign and (granted := standing.grant(key)) is not None:
+        return granted
     return _by_acl(standing.caller, action, bucket, info) or refusal
 
 

@@ -277,6 +277,7 @@ def server_config(settings: Settings, application: Application) -> uvicorn.Confi
     protocol = partial(Connection, patience=_patience(settings), watch=Watch(), crowd=crowd)
     return uvicorn.Config(
         application,
+        interface="asgi3",
         loop="uvloop",
         http=protocol,  # type: ignore[arg-type]
         ws="none",

@@ -6,14 +6,28 @@ worker keeps all three. ``gateway.access`` decides with it.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from gateway.acl import ENFORCED
 from gateway.policy import BUCKET_ACTIONS, Caller, Context, Verdict, statements_about, verdict_of
 from gateway.public_access import policy_of
 from gateway.roles import READING, granting
-from gateway.types import Bucket, PathGrant, Principal
+from gateway.types import Bucket, Principal
 
 MAX_STANDINGS = 1000
 """Pairs of key and action that a bucket remembers."""
+
+
+class Decision(NamedTuple):
+    """Whether something is allowed, and what decided that."""
+
+    allowed: bool
+    rule: str
+    """admin, owner, policy, grant, acl, key, public-access-block, object-owner or default."""
+    detail: object = None
+    """The statement of the policy, the grant, or what in the ACL it was."""
+    reason: str = "Access Denied"
+    """What a caller who is refused is told."""
 
 
 class Standing:
@@ -42,7 +56,7 @@ class Standing:
         self._resource = f"arn:aws:s3:::{bucket.name}" + ("" if self._whole else "/")
         within = caller is not None and caller.tenant == bucket.tenant  # a grant is one within a tenant
         found = granting(caller.grants, action, bucket.id) if caller is not None and within else ()
-        self._grants = tuple((prefix, f"{prefix}/", grant) for prefix, grant in found)
+        self._grants = tuple((prefix, f"{prefix}/", Decision(True, "grant", grant)) for prefix, grant in found)
 
     def verdict(self, key: str | None, context: Context) -> Verdict | None:
         """What the bucket's policy says of a request; None where it says nothing."""
@@ -51,11 +65,11 @@ class Standing:
         resource = self._resource if self._whole or key is None else self._resource + key
         return verdict_of(self._statements, resource, self._with_owner(context) if self._asks else context)
 
-    def grant(self, key: str | None) -> PathGrant | None:
-        """What the caller was granted that lets them do it."""
-        for prefix, below, grant in self._grants:
+    def grant(self, key: str | None) -> Decision | None:
+        """The decision by what the caller was granted, where that lets them do it."""
+        for prefix, below, decision in self._grants:
             if not prefix or (key is not None and (key == prefix or key.startswith(below))):
-                return grant
+                return decision
         return None
 
     def _with_owner(self, context: Context) -> Context:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.access import Decision, judge
+from gateway.access import judge
 from gateway.errors import TooManyRequests
 from gateway.policy import ACTIONS
 from gateway.rates import Rates
 from gateway.roles import EDITOR, LEVELS, OWNER, VIEWER, by_bucket, is_below, level_of
+from gateway.standing import Decision
 from gateway.types import Bucket, PathGrant, Principal
 
 

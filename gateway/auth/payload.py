@@ -47,7 +47,8 @@ class Mode(StrEnum):
 
 _MODES = {mode.value.encode(): mode for mode in Mode if mode is not Mode.SIGNED}
 _FRAMED = frozenset({Mode.UNSIGNED_TRAILER, Mode.CHUNKED, Mode.CHUNKED_TRAILER})
-_CHAINED = frozenset({Mode.CHUNKED, Mode.CHUNKED_TRAILER})
+CHAINED = frozenset({Mode.CHUNKED, Mode.CHUNKED_TRAILER})
+"""Modes in which each chunk is signed: their ``seed`` tells where the chain starts."""
 _WITH_TRAILERS = frozenset({Mode.UNSIGNED_TRAILER, Mode.CHUNKED_TRAILER})
 _WHOLE, _UNSIGNED = Mode.SIGNED, Mode.UNSIGNED
 
@@ -58,11 +59,6 @@ class Payload(NamedTuple):
     mode: Mode
     sha256: str | None = None
     seed: Seed | None = None
-
-    @property
-    def is_chained(self) -> bool:
-        """Whether each chunk is signed: then the ``seed`` tells where the chain starts."""
-        return self.mode in _CHAINED
 
     def open(self, receive: Receive, headers: Mapping[bytes, bytes]) -> RequestBody:
         """The body, not yet read. Raises when its headers do not fit the mode or are not numbers."""
@@ -126,7 +122,7 @@ def anonymous_payload(headers: Mapping[bytes, bytes]) -> Payload:
         # SDKs announce trailers without this header when they sign nothing.
         return Payload(Mode.UNSIGNED_TRAILER) if b"x-amz-trailer" in headers else UNSIGNED
     text = text.strip()
-    if _MODES.get(text) in _CHAINED:
+    if _MODES.get(text) in CHAINED:
         raise InvalidRequest("A payload of signed chunks needs a signed request")
     return payload_of(text)
 

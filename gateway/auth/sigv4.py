@@ -42,7 +42,7 @@ from gateway.auth.errors import (
     SignatureDoesNotMatch,
     Unsupported,
 )
-from gateway.auth.payload import UNSIGNED, Payload, anonymous_payload, payload_of
+from gateway.auth.payload import CHAINED, UNSIGNED, Payload, anonymous_payload, payload_of
 from gateway.auth.scope import Scopes, SigningKeys
 from gateway.types import Principal
 
@@ -219,7 +219,7 @@ class Verifier:
         if not matches:
             raise _mismatch(claim, string, request)
         payload = payload_of(content)
-        if payload.is_chained:
+        if payload.mode in CHAINED:
             payload = payload._replace(seed=Seed(key.raw, timestamp, scope, expected))
         return Identity(credential.principal, payload, auth_type, VERSION, moment)
 
@@ -411,7 +411,7 @@ def _header_time(fields: Mapping[bytes, bytes]) -> tuple[bytes, int]:
     moment = None
     if timestamp is not None:
         timestamp = timestamp.strip()
-        moment = _amz_moment(timestamp)
+        moment = _moment_of(timestamp) if len(timestamp) == AMZ_DATE else None
     elif b"date" in fields:
         timestamp, moment = _http_moment(fields[b"date"])
     if timestamp is None or moment is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import unquote
 
@@ -63,6 +63,7 @@ class Connection(asyncio.Protocol):
         self._watch = watch
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until it is made
+        self.write: Callable[[bytes], None] = _nowhere
         self._addresses: dict[str, Any] = {}
         self._until = NEVER
         """When a client that has nothing under way must have sent something."""
@@ -94,6 +95,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self.write = self._transport.write
         self._addresses = {
             "server": get_local_addr(self._transport),
             "client": get_remote_addr(self._transport),
@@ -237,6 +239,7 @@ class Connection(asyncio.Protocol):
             "root_path": "",
             "extensions": EXTENSIONS,
             "headers": headers,
+            "nexus.fields": names if len(names) == len(headers) else None,
             **self._addresses,
         }
         # A client of HTTP/1.0 awaits no leave to send its body.
@@ -270,17 +273,18 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._head_size = 0
-        if self._exchange is not None and not self._exchange.answered and not self._in_head:
-            self._exchange.finish()
+        exchange = self._exchange
+        if exchange is not None and not exchange.answered and not self._in_head:
+            exchange.finish()
 
     # -- exchanges
 
     def _begin(self, exchange: Exchange) -> None:
         self._answering = exchange
-        if self.turns.begun < AT_ONCE or (share := self._crowd.share_of(exchange.scope)) is None:
-            self.begin(exchange)
-        else:
+        if self.turns.begun >= AT_ONCE and (share := self._crowd.share_of(exchange.scope)) is not None:
             self.turns.wait(share, exchange)
+        else:
+            self.begin(exchange)
 
     def begin(self, exchange: Exchange) -> None:
         """Let the application have a request."""
@@ -383,9 +387,6 @@ class Connection(asyncio.Protocol):
         while self.writable is not None:
             await asyncio.shield(self.writable)
 
-    def write(self, data: bytes) -> None:
-        self._transport.write(data)
-
     def write_both(self, head: bytes, body: bytes) -> None:
         self._transport.writelines((head, body))
 
@@ -414,3 +415,7 @@ def _any_is(headers: Collection[tuple[bytes, bytes]], name: bytes, value: bytes)
 
 def _all_are(headers: Collection[tuple[bytes, bytes]], name: bytes, value: bytes) -> bool:
     return all(said.strip().lower() == value for each, said in headers if each == name)
+
+
+def _nowhere(data: bytes) -> None:
+    raise RuntimeError("there is no connection yet")

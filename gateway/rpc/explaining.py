@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from gateway.access import WITHOUT_OBJECT, Decision, authorize_listing, judge
+from gateway.access import WITHOUT_OBJECT, authorize_listing, judge
 from gateway.acl import Grant
 from gateway.bucket_configs import POLICY
 from gateway.catalog import identity
@@ -15,6 +15,7 @@ from gateway.policy import ACTIONS, BUCKET_ACTIONS, Verdict, nothing
 from gateway.roles import LISTING, READING
 from gateway.rpc.methods import method
 from gateway.rpc.tree import Facts, Tree
+from gateway.standing import Decision
 from gateway.types import Bucket, ObjectInfo, PathGrant, Principal
 
 VERBS = {"read": "s3:GetObject", "write": "s3:PutObject", "list": "s3:ListBucket", "delete": "s3:DeleteObject"}

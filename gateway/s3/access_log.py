@@ -26,12 +26,10 @@ class AccessLog:
         self._second = 0
         self._stamp = ""
 
-    @property
-    def enabled(self) -> bool:
-        return logger.isEnabledFor(logging.INFO)
-
     def write(self, operation: str, user: str, status: int, size: int, seconds: float, request_id: str) -> None:
         """Note a request. What it says of paths, queries and credentials is left out on purpose."""
+        if not logger.isEnabledFor(logging.INFO):
+            return
         now = int(time.time())
         if now != self._second:
             self._second = now

@@ -146,12 +146,12 @@ class S3Door:
                 taken = visit.body
                 received = taken.length or 0 if taken is not None and taken.begun else 0
                 self._metrics.request("s3", visit.operation, visit.status, elapsed, received, visit.sent)
-            if self._access_log.enabled:
-                self._access_log.write(visit.operation, visit.user, visit.status, visit.sent, elapsed, visit.request_id)
+            self._access_log.write(visit.operation, visit.user, visit.status, visit.sent, elapsed, visit.request_id)
 
     async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
         raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
-        headers = visit.headers = header_map(raw_headers)
+        fields: Mapping[bytes, bytes] | None = scope.get("nexus.fields")  # as gateway.http has them, each sent once
+        headers = visit.headers = header_map(raw_headers) if fields is None else fields
         if self._websites is not None:
             visit.site = self._website_domains.bucket_of(headers.get(b"host", b""))
         if visit.method == "OPTIONS":  # browsers send preflights without credentials
@@ -165,7 +165,6 @@ class S3Door:
         if visit.method == "POST" and self._is_form(visit, scope):
             return await self._post_object(visit, scope, receive)
         hosted = self._domains.bucket_of(headers.get(b"host", b"")) if self._has_domains else None
-        fields = headers if len(headers) == len(raw_headers) else None
         head = RequestHead(visit.method, raw_path, raw_query, raw_headers, hosted, fields)
         if control.ACCOUNT in headers and control.is_control(raw_path, headers):
             return await self._control(visit, scope, receive, head)
