@@ -14,8 +14,8 @@ from gateway.public_access import policy_of
 from gateway.roles import READING, granting
 from gateway.types import Bucket, Principal
 
-MAX_STANDINGS = 1000
-"""Pairs of key and action that a bucket remembers."""
+MAX_STANDINGS = 64
+"""Pairs of key and action that a bucket remembers: few, for there may be thousands of buckets at hand."""
 
 
 class Decision(NamedTuple):
