@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 
 from gateway.auth import chunked
-from gateway.http.connection import Connection
+from gateway.http.connection import BAD_REQUEST, Connection
 from gateway.policy import document
 from gateway.rpc import body
 from gateway.s3 import app, parse, xml
@@ -49,13 +49,13 @@ def no_check(*args: object, **kwargs: object) -> None:
 
 
 def plant_http(patch: pytest.MonkeyPatch) -> None:
-    on_header = Connection.on_header
+    turn_away = Connection._turn_away
 
-    def one_host(self: Connection, name: bytes, value: bytes) -> None:
-        on_header(self, name, value)
-        self._hosts = 1
+    def any_hosts(self: Connection, status: str) -> None:
+        if status != BAD_REQUEST:
+            turn_away(self, status)
 
-    patch.setattr(Connection, "on_header", one_host)
+    patch.setattr(Connection, "_turn_away", any_hosts)
 
 
 def plant_chunked(patch: pytest.MonkeyPatch) -> None:
