@@ -33,9 +33,32 @@ class Wire(asyncio.Transport):
         self.aborted = False
         self.unanswered = False
         """Whether the client hung up before all was answered."""
+        self._protocol: asyncio.BaseProtocol = asyncio.BaseProtocol()
+        """What takes what the client sends: the connection, or what it has take a long body."""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)}.get(name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def feed(self, data: bytes) -> None:
+        """Hand on what the client sent, as an event loop does."""
+        while data:
+            protocol = self._protocol
+            if isinstance(protocol, asyncio.BufferedProtocol):
+                buffer = memoryview(protocol.get_buffer(len(data)))
+                size = min(len(buffer), len(data))
+                buffer[:size] = data[:size]
+                protocol.buffer_updated(size)
+                data = data[size:]
+            else:
+                assert isinstance(protocol, asyncio.Protocol)
+                protocol.data_received(data)
+                return
+
+    def hang_up(self) -> None:
+        self._protocol.connection_lost(None)
 
     def is_closing(self) -> bool:
         return self.closed
@@ -73,11 +96,12 @@ class Wires:
         state, wire = self._state, Wire()
         patience = Patience(head=3600, idle=3600, body=3600)
         connection = Connection(self._config, state, {}, patience=patience, watch=self._watch, crowd=self._crowd)
+        wire.set_protocol(connection)
         connection.connection_made(wire)
         for piece in pieces:
             if wire.closed:
                 break
-            connection.data_received(piece)
+            wire.feed(piece)
             await asyncio.sleep(0)
         latest = connection._exchange
         if state.tasks and latest is not None and not latest.more_body:
@@ -88,7 +112,7 @@ class Wires:
                 break
             await asyncio.sleep(0)
         wire.unanswered = bool(state.tasks)
-        connection.connection_lost(None)
+        wire.hang_up()
         if state.tasks:
             await self._finished(state.tasks)
         return wire
