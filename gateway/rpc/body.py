@@ -171,8 +171,12 @@ class _Splitter:
         at = 0
         while at < len(chunk):
             at = self._in_string(chunk, at) if self._inside else self._between(chunk, at)
-        if self._inside and self._content is None and self._plain and len(self.skeleton) - self._start > LONG:
+        if self._inside and self._is_long():
             self._begin_content()
+
+    def _is_long(self) -> bool:
+        """Whether the present string turns out to be content, however many pieces it came in."""
+        return self._content is None and self._plain and len(self.skeleton) - self._start > LONG
 
     def _between(self, chunk: bytes, at: int) -> int:
         quote = chunk.find(b'"', at)
@@ -227,6 +231,8 @@ class _Splitter:
         self._content += _from_base64(text[:cut])
 
     def _end_string(self) -> None:
+        if self._is_long():
+            self._begin_content()
         if self._content is not None:
             name = secrets.token_hex(16)
             self._content += _from_base64(self._rest)

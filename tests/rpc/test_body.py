@@ -142,3 +142,11 @@ def test_a_number_that_could_not_be_told_again_is_refused(number: bytes) -> None
     with pytest.raises(RpcError) as refusal:
         read([b'{"id":%b}' % number])
     assert refusal.value.code == PARSE
+
+
+@pytest.mark.parametrize("piece", [1000, LONG, 10 * LONG])
+def test_a_long_text_is_refused_whatever_pieces_it_comes_in(piece: int) -> None:
+    body = json.dumps({"params": {"path": "/ws/" + "x" * 8 * LONG}}).encode()
+    with pytest.raises(RpcError) as refused:
+        read([body[at : at + piece] for at in range(0, len(body), piece)])
+    assert refused.value.code == BAD_PARAMETERS
