@@ -47,7 +47,11 @@ def main() -> int:
     if arguments.write:
         report.write(Path(arguments.write), found)
         chart.write(Path(arguments.write), found.cells)
-    print(f"\n{report.table(found.cells, report.brief, report.best_of_rivals)}\n{report.targets(found, whole=False)}")
+    print(f"\n{report.table(found.cells, report.brief, report.best_of_rivals)}")
+    if arguments.quick:
+        print("The figures of --quick mean nothing: they are not held against the targets.")
+    else:
+        print(report.targets(found, whole=False))
     print(f"{time.monotonic() - start:.0f} s")
     return 1 if any(cell.refused for cell in found.cells if cell.is_ours) else 0
 
@@ -64,7 +68,9 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("operations", nargs="*", help=f"of {', '.join(OPERATIONS)}; all where none is named")
     parser.add_argument("--servers", default=",".join(USUAL), help=f"of {', '.join(SERVERS)}; gateway@FOLDER")
     parser.add_argument("--connections", default="", help="such as 1,16; else what each operation says")

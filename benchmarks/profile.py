@@ -33,7 +33,9 @@ _FRAME = re.compile(r"(?P<name>.*) \((?P<file>.*?)(:\d+)?\)")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.profile", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("operation", choices=OPERATIONS)
     parser.add_argument("--connections", type=int, default=0, help="16, or what the operation says")
     parser.add_argument("--seconds", type=float, default=8.0)
@@ -41,7 +43,7 @@ def main() -> int:
     arguments = parser.parse_args()
     spy = shutil.which("py-spy") or shutil.which("py-spy", path=str(Path(sys.executable).parent))
     if spy is None:
-        print("py-spy is needed: pip install py-spy", file=sys.stderr)
+        print(f"py-spy is needed: {sys.executable} -m pip install py-spy", file=sys.stderr)
         return 2
     told = OPERATIONS[arguments.operation].connections
     connections = arguments.connections or (16 if 16 in told else told[0])

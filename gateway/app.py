@@ -255,7 +255,7 @@ class Application:
     def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Coroutine[Any, Any, None]:
         """What to await; every request passes here, so that there is no coroutine of its own around the door's."""
         if scope["type"] == "lifespan":
-            return self._lifespan(receive, send)
+            return self._live(receive, send)
         if scope["type"] != "http":
             raise RuntimeError(f"no {scope['type']} here")
         assert self._s3 is not None and self._rpc is not None
@@ -300,6 +300,10 @@ class Application:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"")
         is_bucket = self._websites.bucket_of(host) is not None or self._hosted.bucket_of(host) is not None
         return not is_bucket and self._metrics is not None and self._metrics.takes(scope)
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # told to end at once: no error
+            await self._lifespan(receive, send)
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         await receive()

@@ -63,6 +63,7 @@ def run(settings: Settings, *, init: bool, admin: str = ADMIN, reset: bool = Fal
     if not is_user_id(admin):
         raise ServeError(f"{admin!r} is no user's id: it has 1 to 64 letters, digits and . _ @ -")
     start_logging(settings)
+    _check_master_key(settings)
     with _listen(settings.host, settings.port, settings.workers) as listeners:
         if reset:
             from gateway import recovery
@@ -85,6 +86,18 @@ def run(settings: Settings, *, init: bool, admin: str = ADMIN, reset: bool = Fal
                 reconcile_mounts(settings, settings.mounts_file)
             print(f"Nexus Gateway serves http://{settings.host}:{settings.port}; Ctrl-C stops it.", flush=True)
             _serve(settings, listeners)
+
+
+def _check_master_key(settings: Settings) -> None:
+    """Raise ServeError where the environment has a master key that is none, before anything is made with it."""
+    from gateway.auth.credentials import MasterKeyError, load_master_key
+
+    text = settings.master_key_text()
+    if text is not None and text.strip():
+        try:
+            load_master_key(text, settings.data_dir)
+        except MasterKeyError as error:
+            raise ServeError(str(error)) from None
 
 
 def start_logging(settings: Settings) -> None:

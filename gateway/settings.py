@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     """Who may see ``/metrics``: admins and who has the token, everybody, nobody."""
     metrics_token: SecretStr | None = None
     """A bearer token that opens ``/metrics`` and nothing else."""
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("data_dir")
     @classmethod
@@ -129,6 +129,11 @@ class Settings(BaseSettings):
     def regions(self) -> tuple[str, ...]:
         """Every region there is, the gateway's own first."""
         return (self.region, *self.other_regions)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("storage_classes")
     @classmethod

@@ -50,11 +50,11 @@ class Outcome:
         return not (self.lost or self.torn or self.problems or set(self.fsck) - {"clean", "orphans"})
 
     def __str__(self) -> str:
-        verdicts = ", ".join(f"{count} {word}" for word, count in sorted(self.fsck.items()))
+        verdicts = ", ".join(f"{word} {count} times" for word, count in sorted(self.fsck.items()))
         return (
             f"{'PASSED' if self.good else 'FAILED'}: {self.rounds} rounds, {self.acknowledged} operations "
             f"acknowledged, {self.lost} lost, {self.torn} torn, {self.problems} other findings; fsck: {verdicts} "
-            f"({self.orphans} orphans, collected)"
+            f"({self.orphans} orphans in all, collected)"
         )
 
 
@@ -175,7 +175,11 @@ def run(rounds: int, seed: int, folder: Path, tell: Callable[[str], None] = prin
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m reliability.crash",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()

@@ -164,7 +164,11 @@ def run(folder: Path, mib: int, seed: int, tell: Callable[[str], None] = print) 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m reliability.disk_full",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--mib", type=int, default=96)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()

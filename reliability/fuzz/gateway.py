@@ -39,10 +39,10 @@ _BESIDES = frozenset({"meta", "audit_log", "audit_head", "api_keys", "garbage", 
 
 
 class Gateway:
-    """An application on a data directory of its own, and a look at its catalog from outside."""
+    """An application on a data directory of its own, made when it is opened, and a look at its catalog from outside."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="nexus-fuzz-"))
+        self._folder: Path
         self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._baseline = ""
         self._version = -1
@@ -52,6 +52,7 @@ class Gateway:
     async def open(self) -> None:
         self._log_level = _LOG.level
         _LOG.setLevel(logging.CRITICAL)
+        self._folder = Path(tempfile.mkdtemp(prefix="nexus-fuzz-"))
         settings = Settings(
             data_dir=self._folder,
             durability="none",

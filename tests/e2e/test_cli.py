@@ -71,6 +71,18 @@ def test_an_empty_directory_wants_init(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [("NEXUS_LOG_LEVEL", "loud", "log_level"), ("NEXUS_MASTER_KEY", "abc", "not a key of 32 bytes")],
+)
+def test_a_setting_that_is_none_is_told_in_a_line(tmp_path: Path, name: str, value: str, what: str) -> None:
+    where = ("--port", str(free_port()), "--data-dir", str(tmp_path / "data"))
+    for command in (("serve", "--init"), ("serve",)):
+        done = nexus(*command, *where, environment={name: value})
+        assert done.returncode and what in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_port_in_use_is_named_and_nothing_is_made(server: Server, tmp_path: Path) -> None:
     done = nexus("serve", "--init", "--port", str(server.port), "--data-dir", str(tmp_path / "data"))
     assert done.returncode == 1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -42,6 +45,14 @@ async def test_nothing_is_found_in_a_gateway(name: str) -> None:
     assert report.good, report.found
     assert any(status < 400 for status in target.answers), "nothing was taken"
     assert any(status >= 400 for status in target.answers) or name == "rpc", "nothing was refused"
+
+
+def test_a_run_leaves_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    Through(TARGETS["xml"](), 10)  # which the process makes that only watches the one that runs it
+    assert not list(tmp_path.iterdir())
+    assert asyncio.run(run(Through(TARGETS["xml"](), 10), 1, 20)).good
+    assert not list(tmp_path.iterdir())
 
 
 def no_check(*args: object, **kwargs: object) -> None:

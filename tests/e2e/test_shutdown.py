@@ -109,6 +109,7 @@ def test_a_second_signal_ends_it_at_once(new_server: Callable[..., Server], work
         process.terminate()
         assert ends_with(server, 10) == 1
         assert time.monotonic() - start < 5
+        assert "Traceback" not in server.log.read_text()
         with suppress(ConnectionError):
             assert b" 200 " not in received(put)
     server.start()
