@@ -28,6 +28,10 @@ class S3NativeContract(NativeStoreContract):
 
 
 class TestMoto(S3NativeContract):
+    """It looks at a condition and writes in two steps, between which others write: of many creators several may win."""
+
+    test_of_many_creators_one_wins = None
+
     @pytest.fixture
     def service(self, moto: dict[str, str]) -> dict[str, str]:
         return moto
